@@ -1,0 +1,138 @@
+"""Float against int8 on labelled traces, both through the station's own picker."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from edge.cells import PHASES, softmax
+from edge.model import Network
+from edge.pick import Phase
+from zoo import scoring
+from zoo.data.seisbench import read_rows, read_traces
+from zoo.network import KerasNetwork, WindowAnswerer, WindowRecorder
+from zoo.runner import trace_picks
+from zoo.scoring import Comparison
+
+PICK_THRESHOLD = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Probabilities of cells, int8 minus float, over all windows: mean, 99.9th percentile and worst of the
+    absolute value, and the same worst of the onset within the cell where either says 0.1 or more (cells)."""
+
+    cells: int
+    mean: float
+    p999: float
+    worst: float
+    worst_onset: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Comparisons by phase for both models, on the same traces and windows."""
+
+    traces: int
+    float_: Mapping[Phase, Comparison]
+    int8: Mapping[Phase, Comparison]
+    difference: Difference
+
+    def thresholds(self) -> dict[Phase, float]:
+        """By phase the int8 model's threshold of the highest mean F1 over 0.1 and 0.5 s."""
+        return {phase: _best_threshold(self.int8[phase]) for phase in PHASES}
+
+    def sigma_s(self, thresholds: Mapping[Phase, float]) -> dict[Phase, float]:
+        """By phase the standard deviation of the int8 model's residuals within 0.5 s."""
+        return {
+            phase: round(scoring.residuals(self.int8[phase], thresholds[phase]).std_s, 3) for phase in PHASES
+        }
+
+    def metrics(self, thresholds: Mapping[Phase, float]) -> dict[str, Any]:
+        """All as plain numbers, for the card and the report."""
+        return {
+            "traces": self.traces,
+            "float": {p: _numbers(self.float_[p], thresholds[p]) for p in PHASES},
+            "int8": {p: _numbers(self.int8[p], thresholds[p]) for p in PHASES},
+            "int8_minus_float": {k: round(v, 4) for k, v in asdict(self.difference).items()},
+        }
+
+
+def _best_threshold(comparison: Comparison) -> float:
+    def mean_f1(threshold: float) -> float:
+        return float(np.mean([scoring.score(comparison, tol, threshold).f1 for tol in (0.1, 0.5)]))
+
+    threshold: float = max(scoring.THRESHOLDS, key=mean_f1)
+    return threshold
+
+
+def _numbers(comparison: Comparison, threshold: float) -> dict[str, Any]:
+    residual = scoring.residuals(comparison, threshold)
+    scores = {f"{tol:g}": scoring.score(comparison, tol, threshold) for tol in scoring.TOLERANCES_S}
+    return {
+        "threshold": threshold,
+        "labels": len(comparison.names),
+        **{f"f1_{tol}s": round(score.f1, 4) for tol, score in scores.items()},
+        **{f"best_f1_{tol}s": round(scoring.best(comparison, float(tol)).f1, 4) for tol in scores},
+        "precision_0.5s": round(scores["0.5"].precision, 4),
+        "recall_0.5s": round(scores["0.5"].recall, 4),
+        "residual_mean_s": round(residual.mean_s, 4),
+        "residual_std_s": round(residual.std_s, 4),
+        "residual_mae_s": round(residual.mae_s, 4),
+    }
+
+
+def verify(float_model: KerasNetwork, int8: Network, folder: Path, split: str, quiet: bool) -> Verification:
+    """Picks every trace of a split with both models.
+
+    The windows are collected once; each model answers all of them, and the picker turns either's answers
+    into picks.
+    """
+    card = int8.card
+    total = len(read_rows(folder, split))
+    recorder = WindowRecorder(card)
+    labels, ends = [], []
+    for trace in read_traces(folder, split):
+        labels.append(scoring.labels_of(trace))
+        trace_picks(recorder, trace, PICK_THRESHOLD)
+        ends.append(len(recorder.windows))
+    windows = np.stack(recorder.windows)
+    answers = {
+        "float": float_model.infer_many(windows),
+        "int8": _stack([int8.infer(w) for w in tqdm(windows, "int8 windows", disable=quiet)]),
+    }
+    comparisons = {}
+    for name, (logits, offsets) in answers.items():
+        answerer = WindowAnswerer(card, logits, offsets)
+        traces = tqdm(read_traces(folder, split), f"{name} picks", total, disable=quiet)
+        picks = {trace.name: trace_picks(answerer, trace, PICK_THRESHOLD) for trace in traces}
+        comparisons[name] = {phase: scoring.compare(labels, picks, phase) for phase in PHASES}
+    return Verification(
+        len(labels), comparisons["float"], comparisons["int8"], _difference(card.cells.offset, answers)
+    )
+
+
+def _stack(answers: list[tuple[Any, Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return np.stack([a for a, _ in answers]), np.stack([b for _, b in answers])
+
+
+def _difference(offset: str, answers: Mapping[str, tuple[Any, Any]]) -> Difference:
+    prob = {name: softmax(logits)[..., 1:] for name, (logits, _) in answers.items()}
+    apart = np.abs(prob["int8"] - prob["float"]).ravel()
+    onset = {
+        name: 1 / (1 + np.exp(-offsets)) if offset == "sigmoid" else offsets
+        for name, (_, offsets) in answers.items()
+    }
+    asked = np.maximum(prob["int8"], prob["float"]).max(axis=-1) >= 0.1
+    onset_apart = np.abs(onset["int8"] - onset["float"])[asked]
+    return Difference(
+        cells=len(apart) // 2,
+        mean=float(apart.mean()),
+        p999=float(np.percentile(apart, 99.9)),
+        worst=float(apart.max()),
+        worst_onset=float(onset_apart.max(initial=0.0)),
+    )

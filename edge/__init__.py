@@ -1,0 +1,1 @@
+"""The station runtime: packets in, picks out."""

@@ -1,0 +1,102 @@
+"""The hardware seam: a backend turns one input tensor into output tensors, and says what it is.
+
+Nothing of picking lives here. `ai-edge-litert` is the TFLite runtime where it has wheels;
+`tflite-runtime` 2.14 serves 32-bit ARM and the Coral.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tensor = NDArray[Any]
+
+
+class BackendError(RuntimeError):
+    """No runtime is installed, or the runtime refuses the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A model's input or output: name, shape, dtype, and real = (integer - zero_point) · scale."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What runs the model: runtime with version, device, and the tensors at both ends."""
+
+    runtime: str
+    device: str
+    input: TensorSpec
+    outputs: tuple[TensorSpec, ...]
+
+
+class Backend(Protocol):
+    """Two methods; one class a device."""
+
+    def invoke(self, tensor: Tensor) -> dict[str, Tensor]:
+        """Runs the model on one input of the described shape and dtype; outputs by name."""
+        ...
+
+    def describe(self) -> Description: ...
+
+
+def _interpreter_class() -> tuple[type[Any], str]:
+    for package in ("ai_edge_litert", "tflite_runtime"):
+        try:
+            module = import_module(f"{package}.interpreter")
+        except ImportError:
+            continue
+        return module.Interpreter, f"{package} {version(package.replace('_', '-'))}"
+    raise BackendError(
+        "no TFLite runtime: pip install ai-edge-litert (64-bit), or pip install 'edge-pick[coral]' "
+        "(32-bit ARM, Coral; Python 3.11)"
+    )
+
+
+class LiteRT:
+    """A .tflite on the CPU, one thread: a second one gains little and starves the acquisition."""
+
+    def __init__(self, model: Path) -> None:
+        """BackendError if no runtime is there or the file is no usable model."""
+        interpreter_class, self._runtime = _interpreter_class()
+        try:
+            self._interpreter = interpreter_class(model_path=str(model), num_threads=1)
+            self._interpreter.allocate_tensors()
+            runner = self._interpreter.get_signature_runner()
+        except (ValueError, RuntimeError, SystemError, AttributeError) as error:
+            hint = " (tflite-runtime needs numpy < 2)" if "_ARRAY_API" in str(error) else ""
+            raise BackendError(f"{self._runtime} cannot load {model.name}{hint}: {error}") from error
+        (name,) = runner.get_input_details()
+        self._input = runner.get_input_details()[name]
+        self._outputs = runner.get_output_details()
+        self._description = Description(
+            runtime=self._runtime,
+            device="cpu",
+            input=_spec(name, self._input),
+            outputs=tuple(_spec(name, detail) for name, detail in sorted(self._outputs.items())),
+        )
+
+    def invoke(self, tensor: Tensor) -> dict[str, Tensor]:
+        self._interpreter.set_tensor(self._input["index"], tensor)
+        self._interpreter.invoke()
+        return {name: self._interpreter.get_tensor(d["index"]) for name, d in self._outputs.items()}
+
+    def describe(self) -> Description:
+        return self._description
+
+
+def _spec(name: str, detail: dict[str, Any]) -> TensorSpec:
+    scale, zero_point = detail["quantization"]
+    shape = tuple(int(length) for length in detail["shape"])
+    return TensorSpec(name, shape, np.dtype(detail["dtype"]).name, float(scale), int(zero_point))

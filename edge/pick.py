@@ -1,0 +1,130 @@
+"""A pick: what the world sees of the station."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from firmware_bridge.packet import Clock
+
+Phase = Literal["P", "S"]
+Polarity = Literal["up", "down", "unknown"]
+
+WIRE_VERSION = 1
+NS = 1_000_000_000
+
+
+def format_time(time_ns: int) -> str:
+    """UTC nanoseconds as ISO 8601 with microseconds and Z."""
+    seconds, nanoseconds = divmod(time_ns + 500, NS)
+    stamp = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{stamp}.{nanoseconds // 1000:06d}Z"
+
+
+def parse_time(text: str) -> int:
+    """ISO 8601 (Z or an offset; naive means UTC) to UTC nanoseconds. ValueError if it is not one."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * NS + delta.microseconds * 1000
+
+
+def pick_id(instrument: str, phase: Phase, time_ns: int, cell_ns: int, model: str) -> str:
+    """16 hex digits from instrument, phase, time rounded to the cell, and model.
+
+    The same pick made again (a replay, a repeated delivery) has the same id.
+    """
+    key = f"{instrument}|{phase}|{round(time_ns / cell_ns)}|{model}"
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One phase onset at one station.
+
+    `time_ns`: onset, int64 UTC nanoseconds. `prob`: the model's probability, 0..1. `sigma`: one
+    standard deviation of the onset, seconds. `snr_db`: signal after over noise before the onset,
+    decibels. `amp`: peak after the onset, in `amp_unit`. `polarity` and `polarity_prob`: None until a
+    polarity model has spoken. `clock`: who vouches for the time. `latency_s`: seconds of signal after
+    the onset that had arrived when the pick was made (links and queues not included). `update`: 0 for
+    a first report, counting up for revisions under the same id.
+    """
+
+    id: str
+    station: str
+    channels: tuple[str, ...]
+    phase: Phase
+    time_ns: int
+    prob: float
+    sigma: float
+    snr_db: float
+    amp: float
+    clock: Clock
+    latency_s: float
+    model: str
+    amp_unit: str = "count"
+    polarity: Polarity | None = None
+    polarity_prob: float | None = None
+    update: int = 0
+
+    def to_json(self) -> str:
+        """One JSON object on one line."""
+        return json.dumps(
+            {
+                "id": self.id,
+                "v": WIRE_VERSION,
+                "station": self.station,
+                "channels": ",".join(self.channels),
+                "phase": self.phase,
+                "time": format_time(self.time_ns),
+                "prob": round(self.prob, 3),
+                "sigma": round(self.sigma, 3),
+                "snr_db": round(self.snr_db, 1),
+                "amp": float(f"{self.amp:.4g}"),
+                "amp_unit": self.amp_unit,
+                "polarity": self.polarity,
+                "polarity_prob": self.polarity_prob,
+                "clock": self.clock,
+                "latency_s": round(self.latency_s, 2),
+                "update": self.update,
+                "model": self.model,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, line: str) -> "Pick":
+        """Reads what `to_json` wrote. ValueError names what is missing or malformed."""
+        try:
+            fields: dict[str, Any] = json.loads(line)
+            if fields["v"] != WIRE_VERSION:
+                raise ValueError(f"pick version {fields['v']} is not {WIRE_VERSION}")
+            return cls(
+                id=fields["id"],
+                station=fields["station"],
+                channels=tuple(fields["channels"].split(",")),
+                phase=fields["phase"],
+                time_ns=parse_time(fields["time"]),
+                prob=fields["prob"],
+                sigma=fields["sigma"],
+                snr_db=fields["snr_db"],
+                amp=fields["amp"],
+                clock=fields["clock"],
+                latency_s=fields["latency_s"],
+                model=fields["model"],
+                amp_unit=fields["amp_unit"],
+                polarity=fields["polarity"],
+                polarity_prob=fields["polarity_prob"],
+                update=fields["update"],
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a pick: {error!r} in {line[:80]!r}") from error
+
+    def to_text(self) -> str:
+        """One readable line for a terminal."""
+        return (
+            f"{format_time(self.time_ns)}  {self.phase}  {self.station:<14} prob {self.prob:.2f}"
+            f"  ±{self.sigma:.2f} s  snr {self.snr_db:5.1f} dB  amp {self.amp:.3g} {self.amp_unit}"
+            f"  clock {self.clock}"
+        )

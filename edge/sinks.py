@@ -1,0 +1,71 @@
+"""Where picks go: lines on standard output, and a file of JSON lines."""
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from edge.pick import Pick
+
+Report = Callable[[str], None]
+
+
+class Sink(Protocol):
+    """Takes picks one by one."""
+
+    def send(self, pick: Pick) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class LineSink:
+    """A line a pick through `write`: readable, or JSON."""
+
+    def __init__(self, write: Callable[[str], None], as_json: bool) -> None:
+        self._write = write
+        self._as_json = as_json
+
+    def send(self, pick: Pick) -> None:
+        self._write(pick.to_json() if self._as_json else pick.to_text())
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+class FileSink:
+    """Appends JSON lines to a file, each written through before the next.
+
+    Appending, so that a restart loses nothing; a pick written twice has the same id. Picks that cannot be
+    written (a full disk) wait in memory and are tried again with the next one and at the end.
+    """
+
+    def __init__(self, path: Path, report: Report) -> None:
+        """OSError if the file cannot be opened."""
+        self._file = path.open("ab", buffering=0)
+        self._path = path
+        self._report = report
+        self._waiting: deque[bytes] = deque()
+
+    def send(self, pick: Pick) -> None:
+        self._waiting.append(pick.to_json().encode() + b"\n")
+        self._drain()
+
+    def close(self) -> None:
+        """Tries the waiting picks a last time; OSError if they are lost."""
+        self._drain()
+        self._file.close()
+        if self._waiting:
+            raise OSError(f"{self._path}: {len(self._waiting)} picks could not be written")
+
+    def _drain(self) -> None:
+        while self._waiting:
+            line = self._waiting[0]
+            try:
+                written = self._file.write(line)
+            except OSError as error:
+                self._report(f"{self._path}: {error.strerror}; {len(self._waiting)} picks wait to be written")
+                return
+            if written < len(line):  # the disk filled up within the line
+                self._waiting[0] = line[written:]
+            else:
+                self._waiting.popleft()

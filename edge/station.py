@@ -1,0 +1,121 @@
+"""The chain of each instrument: packets to the time line, to the picker, to picks."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.model import Network
+from edge.pick import Phase, Pick
+from edge.picker import Picker
+from edge.timeline import Block, Timeline
+from firmware_bridge.packet import Packet
+
+Report = Callable[[str], None]
+FLAT_S = 30.0
+"""A component that has not moved for so long is reported as dead."""
+
+
+class FlatWatch:
+    """Tells once when a component stops moving, and once when it moves again."""
+
+    def __init__(self, rate: float) -> None:
+        self._limit = round(FLAT_S * rate)
+        self._run = np.zeros(3, np.int64)  # samples since the component last moved
+        self._told = np.zeros(3, bool)
+        self._last = np.full(3, np.nan)
+
+    def feed(self, block: Block) -> list[str]:
+        """Lines for the operator, seldom any."""
+        lines = []
+        steps = np.diff(block.samples, axis=0, prepend=self._last[None])
+        self._last = block.samples[-1]
+        for k, code in enumerate(block.stream.channels):
+            moved = np.flatnonzero(steps[:, k])
+            self._run[k] = len(steps) - 1 - moved[-1] if len(moved) else self._run[k] + len(steps)
+            flat = bool(self._run[k] >= self._limit)
+            if code and flat != self._told[k]:
+                self._told[k] = flat
+                state = f"constant for {FLAT_S:.0f} s, is the sensor connected?" if flat else "moves again"
+                lines.append(f"{block.stream.station_id}.{code}: {state}")
+        return lines
+
+
+@dataclass(slots=True)
+class _Chain:
+    timeline: Timeline
+    picker: Picker
+    flat: FlatWatch
+    introduced: bool = False
+
+
+class Station:
+    """Everything between packets and picks, for any number of instruments.
+
+    `channels`: what each instrument (key `Stream.instrument`) will deliver, where that is known
+    beforehand, as in an archive of single-channel records; else an instrument's first packet tells.
+    `report` gets one line for whatever an operator should know.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        thresholds: Mapping[Phase, float],
+        report: Report,
+        channels: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
+        self._network = network
+        self._thresholds = thresholds
+        self._report = report
+        self._channels = channels or {}
+        self._chains: dict[str, _Chain] = {}
+        self._refused: set[str] = set()
+
+    def feed(self, packet: Packet, arrival_ns: int | None = None) -> list[Pick]:
+        """The picks that this packet settles. `arrival_ns`: when its last byte came, UTC nanoseconds;
+        needed where the wire carries no UTC time. An instrument whose rate or channels cannot be picked
+        is reported once and left out; the others go on."""
+        key = packet.stream.instrument
+        if key in self._refused:
+            return []
+        try:
+            chain = self._chains.get(key) or self._begin(packet)
+            blocks = chain.timeline.feed(packet, arrival_ns)
+        except ValueError as error:
+            self._refused.add(key)
+            self._report(f"{key}: not picked: {error}")
+            return self._end(self._chains.pop(key)) if key in self._chains else []
+        return self._pick(chain, blocks)
+
+    def flush(self) -> list[Pick]:
+        """Ends all segments: the picks among the last samples of each instrument."""
+        return [pick for chain in self._chains.values() for pick in self._end(chain)]
+
+    def _begin(self, packet: Packet) -> _Chain:
+        key = packet.stream.instrument
+        rate = self._network.card.input.rate_hz
+        channels = self._channels.get(key, packet.stream.channels)
+        chain = _Chain(Timeline(channels, rate), Picker(self._network, self._thresholds), FlatWatch(rate))
+        self._chains[key] = chain
+        return chain
+
+    def _end(self, chain: _Chain) -> list[Pick]:
+        return self._pick(chain, chain.timeline.flush()) + chain.picker.flush()
+
+    def _pick(self, chain: _Chain, blocks: list[Block]) -> list[Pick]:
+        picks = []
+        for block in blocks:
+            if not chain.introduced:
+                chain.introduced = True
+                present = [code for code in block.stream.channels if code]
+                if len(present) < 3:
+                    self._report(
+                        f"{block.stream.station_id}: only {', '.join(present)}; the other components count "
+                        "as zero, expect fewer picks, of S above all"
+                    )
+            for line in chain.flat.feed(block):
+                self._report(line)
+            picks += chain.picker.feed(block)
+        while chain.timeline.stats.events:
+            self._report(chain.timeline.stats.events.popleft())
+        return picks

@@ -1,0 +1,412 @@
+"""From packets to gap-free blocks at the model's rate: one common time line for one instrument."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import takewhile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.resample import Resampler, check_rate, same_rate
+from firmware_bridge.packet import COMPONENT_ORDER, Clock, Packet, Stream
+
+_S = 1_000_000_000
+
+_ANCHOR_SLIP_NS = 2 * _S
+"""A clock that is not UTC is tied to arrival times; once they disagree by more, it is tied anew."""
+
+_SET_BACK_NS = 600 * _S
+"""Data this far in the past is a repeat at first; if nothing current comes with it, a clock set back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive samples of one instrument at the model's rate.
+
+    `stream`: exactly three channel codes in Z, N, E (or Z, 1, 2) order, "" where the component is
+    absent or silent. `start_ns`: int64 UTC nanoseconds of the first sample. `samples`: (n, 3) counts,
+    zeros where a component is absent. `starts_segment`: the first block of all or after a break; what
+    came before does not connect, so downstream state must be reset.
+    """
+
+    stream: Stream
+    start_ns: int
+    samples: NDArray[np.float64]
+    clock: Clock
+    starts_segment: bool
+
+
+@dataclass(slots=True)
+class TimelineStats:
+    """What the time line had to break or drop. Samples are counted per channel, at the input rate.
+
+    `gaps`, `gap_s`: breaks with time missing, and the seconds missing in all. `overlap_samples`: came
+    twice, at the head of a packet that also brought news. `out_of_order_packets`, `_samples`: entirely in
+    the past. `invalid_samples`: NaN or infinite. `partial_samples`: good, but another channel of the
+    instrument was missing at that time. `events`: one line per break, for the caller to drain; the
+    oldest fall out after 100.
+    """
+
+    gaps: int = 0
+    gap_s: float = 0.0
+    overlap_samples: int = 0
+    out_of_order_packets: int = 0
+    out_of_order_samples: int = 0
+    invalid_samples: int = 0
+    partial_samples: int = 0
+    events: deque[str] = field(default_factory=lambda: deque(maxlen=100))
+
+
+def component_slots(channels: Sequence[str]) -> tuple[str, str, str]:
+    """Channel codes of one instrument in Z, N, E (or Z, 1, 2) order, "" where a component is absent.
+
+    The last letter decides. Z is the vertical; beside it N, 1 or X come before E, 2, 3 or Y, and a
+    borehole's Z, 2, 3 keep that order. Without a Z, a set of three is taken in order (1, 2, 3: as on
+    borehole arrays, 1 is the vertical), one or two are horizontals, and a single code of any other
+    letter (hydrophone) counts as vertical. ValueError unless there are one to three different codes.
+    """
+    if not 1 <= len(channels) <= 3 or len(set(channels)) < len(channels) or "" in channels:
+        raise ValueError(f"an instrument has one to three different channels, not {','.join(channels)}")
+    order = {letter: rank for rank, letter in enumerate(COMPONENT_ORDER)}
+    codes = sorted(channels, key=lambda code: (order.get(code[-1], len(order)), code))
+    if len(codes) == 3:
+        return codes[0], codes[1], codes[2]
+    first_is_horizontal = codes[0][-1] in "NE12XY"
+    vertical = "" if first_is_horizontal else codes[0]
+    horizontal = codes if first_is_horizontal else codes[1:]
+    if len(horizontal) == 2:
+        return vertical, horizontal[0], horizontal[1]
+    if horizontal and horizontal[0][-1] in "E23Y":
+        return vertical, "", horizontal[0]
+    return vertical, horizontal[0] if horizontal else "", ""
+
+
+@dataclass(slots=True, eq=False)
+class _Piece:
+    """Valid samples of one channel out of one packet."""
+
+    start_ns: int
+    rate: float
+    clock: Clock
+    anchor_ns: int | None  # from the packet's time to UTC; None: it is UTC
+    samples: NDArray[np.int32] | NDArray[np.float64]
+    continues: bool  # no gap between the piece before it and this one
+
+    def time_ns(self, sample: float) -> int:
+        """Time of a sample, counted from the first."""
+        return self.start_ns + round(sample * _S / self.rate)
+
+    def samples_until(self, time_ns: int) -> int:
+        """The sample nearest to a time, counted from the first."""
+        return round((time_ns - self.start_ns) * self.rate / _S)
+
+
+@dataclass(slots=True, eq=False)
+class _Track:
+    """One channel: its place in the blocks, where its data ended, and what waits for other channels."""
+
+    slot: int
+    pieces: deque[_Piece] = field(default_factory=deque)
+    end_ns: int | None = None  # where its next packet is due, in the packets' own time
+    rate: float = 0.0
+    anchor_ns: int | None = None
+    broken: bool = False  # its last packet ended in invalid samples
+    late_ns: int = 0  # data far in the past since the last that was not
+    silent: bool = False  # no longer waited for
+
+    def run(self) -> int:
+        """Samples waiting before the next gap."""
+        return sum(len(piece.samples) for piece in takewhile(lambda piece: piece.continues, self.pieces))
+
+    def backlog_s(self) -> float:
+        """Seconds waiting, less the newest packet: in order of start the others' data come before that."""
+        return sum(len(piece.samples) / piece.rate for piece in list(self.pieces)[:-1])
+
+    def take(self, n: int) -> list[_Piece]:
+        """The next n samples, removed from the queue."""
+        taken = []
+        while n > 0:
+            head = self.pieces.popleft()
+            if len(head.samples) > n:
+                rest = replace(head, start_ns=head.time_ns(n), samples=head.samples[n:], continues=True)
+                self.pieces.appendleft(rest)
+                head.samples = head.samples[:n]
+            taken.append(head)
+            n -= len(head.samples)
+        return taken
+
+
+@dataclass(slots=True, eq=False)
+class _Segment:
+    """A stretch without a gap. The first of its live channels tells the time."""
+
+    live: list[_Track]
+    stream: Stream
+    resampler: Resampler
+    rate: float
+    next_ns: int  # time of the next input sample, in the packets' own time
+    anchor_ns: int
+    inputs: int = 0
+    outputs: int = 0
+    marks: deque[tuple[int, _Piece]] = field(default_factory=deque)  # input index where a piece began
+
+
+class Timeline:
+    """Joins the packets of one instrument into blocks of three components at `rate` Hz.
+
+    `channels`: every code the instrument is expected to deliver, in any order (component_slots says
+    which component each becomes). Packets may carry all channels or one each; separate channels are
+    joined sample to nearest sample, so they may differ by up to half an input sample in time. Where one
+    is missing the others are dropped, until it lags by more than `max_lag_s` of data: then a new segment
+    goes on without it, and another takes it in again when it returns.
+
+    A packet continues its channel when it starts within half an input sample of the end of the packet
+    before; the blocks' times follow the packets' own, so a clock that drifts makes no gaps. Anything
+    else starts a new segment: missing time, NaN or infinite samples, another sample rate. Samples that
+    came before are dropped. When a clock was set back by more than 10 min, the time line starts over
+    after `max_lag_s` of data from the past.
+
+    Packets without a time, or with one that is not UTC (clock "device"), are timed by their arrival at
+    the start of each segment, and continue by count or by the device's time; the blocks' clock is then
+    "host". They start over when arrival and count disagree by more than 2 s.
+    """
+
+    def __init__(self, channels: Sequence[str], rate: float = 100.0, max_lag_s: float = 120.0) -> None:
+        self.stats = TimelineStats()
+        self._slots = component_slots(channels)
+        self._rate = rate
+        self._max_lag_s = max_lag_s
+        self._segment: _Segment | None = None
+        self._resampler: Resampler | None = None
+        self._last: tuple[int, Stream] | None = None  # UTC end and stream of the segment before
+        self._clear_tracks()
+
+    def _clear_tracks(self) -> None:
+        self._tracks = {code: _Track(slot) for slot, code in enumerate(self._slots) if code}
+
+    def feed(self, packet: Packet, arrival_ns: int | None = None) -> list[Block]:
+        """Blocks that this packet completes; it may also end a segment and start the next.
+
+        `arrival_ns`: UTC of the arrival of the packet's last byte. ValueError where the packet needs it
+        and it is None, for a channel that was not announced, and for a rate outside 20…1000 Hz.
+        """
+        check_rate(packet.rate)
+        codes = packet.stream.channels
+        if not self._tracks.keys() >= set(codes):
+            raise ValueError(f"packet of {','.join(codes)} where {','.join(self._tracks)} were announced")
+        if len(packet.samples) == 0:
+            return []
+        tracks = [self._tracks[code] for code in codes]
+        start_ns, anchor_ns = _packet_time(packet, tracks[0].end_ns, arrival_ns)
+        blocks = []
+        if any(self._stepped(track, packet, start_ns, anchor_ns) for track in tracks):
+            blocks = self.flush()
+            self.stats.events.append(f"clock of {','.join(codes)} was set anew: starting over")
+            tracks = [self._tracks[code] for code in codes]
+            start_ns, anchor_ns = _packet_time(packet, None, arrival_ns)
+        late = 0
+        for track, column in zip(tracks, packet.samples.T, strict=True):
+            late += self._accept(track, packet, start_ns, anchor_ns, column)
+        self.stats.out_of_order_samples += late
+        self.stats.out_of_order_packets += late > 0
+        return [*blocks, *self._join(packet.stream)]
+
+    def flush(self) -> list[Block]:
+        """End of data: the segment's tail. Samples that wait for another channel are dropped."""
+        blocks = self._end(self._segment) if self._segment else []
+        for track in self._tracks.values():
+            self._drop(track, sum(len(piece.samples) for piece in track.pieces))
+        self._clear_tracks()
+        return blocks
+
+    def _stepped(self, track: _Track, packet: Packet, start_ns: int, anchor_ns: int | None) -> bool:
+        """Whether the packet's clock has nothing to do any more with the channel's clock so far."""
+        if track.end_ns is None:
+            return False
+        if anchor_ns is None or track.anchor_ns is None:
+            span_ns = _span_ns(packet)
+            set_back = track.end_ns - start_ns - span_ns > _SET_BACK_NS
+            persists = track.late_ns + span_ns > self._max_lag_s * _S
+            return anchor_ns is not track.anchor_ns or (set_back and persists)
+        return abs(anchor_ns - track.anchor_ns) > _ANCHOR_SLIP_NS
+
+    def _accept(
+        self,
+        track: _Track,
+        packet: Packet,
+        start_ns: int,
+        anchor_ns: int | None,
+        samples: NDArray[np.int32] | NDArray[np.float64],
+    ) -> int:
+        """Queue one channel of a packet without what came before; the samples entirely in the past."""
+        rate = packet.rate
+        continues = False
+        if track.end_ns is not None:
+            overlap = round((track.end_ns - start_ns) * rate / _S)  # below 0: a gap
+            if overlap >= len(samples):
+                if track.end_ns - start_ns > _SET_BACK_NS:
+                    track.late_ns += _span_ns(packet)
+                return len(samples)
+            if overlap > 0:
+                self.stats.overlap_samples += overlap
+                start_ns, samples = start_ns + round(overlap * _S / rate), samples[overlap:]
+            continues = overlap >= 0 and not track.broken and same_rate(rate, track.rate)
+        if not continues:
+            track.anchor_ns = anchor_ns
+        track.late_ns = 0
+        track.rate = rate
+        track.end_ns = start_ns + round(len(samples) * _S / rate)
+        track.broken = False
+        runs = _finite_runs(samples)
+        for first, last in runs:
+            start = start_ns + round(first * _S / rate)
+            follows = continues and first == 0
+            track.pieces.append(_Piece(start, rate, packet.clock, anchor_ns, samples[first:last], follows))
+            track.silent = False
+        self.stats.invalid_samples += len(samples) - sum(last - first for first, last in runs)
+        track.broken = not runs or runs[-1][1] < len(samples)
+        return 0
+
+    def _drop(self, track: _Track, n: int) -> None:
+        self.stats.partial_samples += n
+        track.take(n)
+
+    def _join(self, stream: Stream) -> Iterator[Block]:
+        while segment := self._segment or self._start(stream):
+            returns_in = self._returns_in(segment)
+            n = min([track.run() for track in segment.live] + returns_in)
+            if n > 0:
+                yield from self._emit(segment, n)
+            elif (
+                0 in returns_in
+                or any(track.pieces and not track.pieces[0].continues for track in segment.live)
+                or self._give_up(segment.live)
+            ):
+                yield from self._end(segment)
+            else:
+                return
+
+    def _start(self, stream: Stream) -> _Segment | None:
+        """The segment from the first instant on that every expected channel has, or None as yet."""
+        while True:
+            expected = [track for track in self._tracks.values() if track.pieces or not track.silent]
+            waiting = [track for track in expected if track.pieces]
+            if not waiting or (len(waiting) < len(expected) and not self._give_up(expected)):
+                return None
+            heads = [track.pieces[0] for track in waiting]
+            latest_ns = max(head.start_ns for head in heads)
+            start_ns = heads[0].time_ns(heads[0].samples_until(latest_ns))
+            complete = True
+            for track, head in zip(waiting, heads, strict=True):
+                head.continues = True
+                run = track.run()
+                skip = min(max(0, head.samples_until(start_ns)), run)
+                self._drop(track, skip)
+                complete = complete and skip < run
+            if complete:
+                return self._begin(waiting, stream)
+
+    def _begin(self, waiting: list[_Track], stream: Stream) -> _Segment:
+        head = waiting[0].pieces[0]
+        live = [track for track in waiting if same_rate(track.pieces[0].rate, head.rate)]
+        if self._resampler is None or self._resampler.rate_in != head.rate:
+            self._resampler = Resampler(head.rate, self._rate)
+        codes = {track.slot: self._slots[track.slot] for track in live}
+        stream = replace(stream, channels=tuple(codes.get(slot, "") for slot in range(3)))
+        anchor_ns = head.anchor_ns or 0
+        start_ns = head.start_ns + anchor_ns
+        ended_ns, before = self._last or (start_ns, replace(stream, channels=self._slots))
+        gap_s = (start_ns - ended_ns) / _S
+        when = datetime.fromtimestamp(start_ns // _S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if gap_s * head.rate > 0.5:
+            self.stats.gaps += 1
+            self.stats.gap_s += gap_s
+            self.stats.events.append(f"gap of {gap_s:.3f} s before {when}")
+        if stream.channels != before.channels:
+            self.stats.events.append(f"from {when} on with {','.join(codes.values())}")
+        self._segment = _Segment(live, stream, self._resampler, head.rate, head.start_ns, anchor_ns)
+        return self._segment
+
+    def _returns_in(self, segment: _Segment) -> list[int]:
+        """Input samples until each channel that has come back can join; useless data of it is dropped."""
+        due = []
+        for track in self._tracks.values():
+            while track.pieces and track not in segment.live:
+                head = track.pieces[0]
+                ahead = -head.samples_until(segment.next_ns)
+                if same_rate(head.rate, segment.rate) and ahead + len(head.samples) > 0:
+                    due.append(max(0, ahead))
+                    break
+                self._drop(track, len(head.samples))
+                track.silent = True
+        return due
+
+    def _give_up(self, tracks: list[_Track]) -> bool:
+        """Stop waiting for those of `tracks` that lag too far behind the others, if there are any."""
+        lagging = [track for track in tracks if not track.pieces]
+        if not lagging or max(track.backlog_s() for track in tracks) <= self._max_lag_s:
+            return False
+        for track in lagging:
+            track.silent = True
+        return True
+
+    def _emit(self, segment: _Segment, n: int) -> list[Block]:
+        rows = np.zeros((n, 3))
+        for track in segment.live:
+            at = 0
+            for piece in track.take(n):
+                rows[at : at + len(piece.samples), track.slot] = piece.samples
+                if track is segment.live[0]:
+                    segment.marks.append((segment.inputs + at, piece))
+                    segment.next_ns = piece.time_ns(len(piece.samples))
+                at += len(piece.samples)
+        segment.inputs += n
+        return self._blocks(segment, segment.resampler.feed(rows))
+
+    def _end(self, segment: _Segment) -> list[Block]:
+        blocks = self._blocks(segment, segment.resampler.flush())
+        self._last = segment.next_ns + segment.anchor_ns, segment.stream
+        self._segment = None
+        return blocks
+
+    def _blocks(self, segment: _Segment, samples: NDArray[np.float64]) -> list[Block]:
+        """One block, timed by the packet that holds its first sample; none without samples."""
+        if len(samples) == 0:
+            return []
+        position = segment.outputs / segment.resampler.ratio
+        while len(segment.marks) > 1 and segment.marks[1][0] <= position:
+            segment.marks.popleft()
+        index, piece = segment.marks[0]
+        start_ns = piece.time_ns(float(position - index)) + segment.anchor_ns
+        clock: Clock = piece.clock if piece.anchor_ns is None else "host"
+        block = Block(segment.stream, start_ns, samples, clock, segment.outputs == 0)
+        segment.outputs += len(samples)
+        return [block]
+
+
+def _span_ns(packet: Packet) -> int:
+    return round(len(packet.samples) * _S / packet.rate)
+
+
+def _packet_time(packet: Packet, due_ns: int | None, arrival_ns: int | None) -> tuple[int, int | None]:
+    """First sample's time and what leads from there to UTC (None: it is UTC). Without a time: `due_ns`."""
+    if packet.start_ns is not None and packet.clock != "device":
+        return packet.start_ns, None
+    if arrival_ns is None:
+        raise ValueError("a packet without UTC needs its arrival time")
+    arrived_ns = arrival_ns - _span_ns(packet)
+    start_ns = packet.start_ns
+    if start_ns is None:
+        start_ns = arrived_ns if due_ns is None else due_ns
+    return start_ns, arrived_ns - start_ns
+
+
+def _finite_runs(samples: NDArray[np.int32] | NDArray[np.float64]) -> list[tuple[int, int]]:
+    """First and last + 1 of every stretch without NaN or infinity."""
+    finite = np.isfinite(samples)
+    if finite.all():
+        return [(0, len(samples))]
+    edges = np.flatnonzero(np.diff(finite, prepend=False, append=False)).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))

@@ -1,0 +1,292 @@
+"""AnyShake Explorer protocol v3, both ways.
+
+One wire packet, all fields little-endian:
+
+| offset | bytes | field                                                                  |
+|--------|-------|------------------------------------------------------------------------|
+| 0      | 2     | header 01 FE                                                           |
+| 2      | 8     | int64 time of the first sample, ms: UTC with GNSS, else since MCU start |
+| 10     | 4     | uint32 device_config: interval, rate, GNSS, sample widths, valid bits   |
+| 14     | 4     | variable slot: number (time // 1000) % 10 of a rotating set             |
+| 18     | N     | samples, one block per enabled channel                                 |
+| 18 + N | 1     | XOR of bytes 2 … 17 + N                                                |
+| 19 + N | 2     | trailer EF 10                                                          |
+
+device_config, from bit 31 down: 2 bits interval, 3 bits rate, 1 bit GNSS, 2 bits for each of eight
+channels (off, int16, int24, int32), 10 bits "variable slot k is valid" (bit k).
+"""
+
+import struct
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_bridge.packet import Packet, Stream
+from firmware_bridge.stats import DecoderStats
+
+RATES = (10, 20, 50, 100, 200, 250, 500, 1000)
+"""Sample rates the protocol can name, in Hz."""
+INTERVALS_MS = (100, 200, 500, 1000)
+"""Packet intervals the protocol can name, in milliseconds."""
+
+_HEADER = b"\x01\xfe"
+_TRAILER = b"\xef\x10"
+_HEAD = struct.Struct("<2sqI4s")
+_TAIL = struct.Struct("<B2s")
+_SLOTS = ("device_id", "latitude", "longitude", "elevation", "temperature")
+_NO_DEVICE_ID = 0x7FFFFFFF
+_CHANNELS = 8
+_CHANNEL_BITS = 0x03FFFC00
+# Year 2109. Random bytes almost never pass as a time below it, so that a header found inside
+# samples seldom makes the decoder wait for a long packet that is none.
+_TIME_LIMIT_MS = 1 << 42
+# Wire channels 1-3 (geophone) and 4-6 (accelerometer), both sent Z, E, N, as places in Z, N, E order.
+_INSTRUMENTS = (("H", (("Z", 0), ("N", 2), ("E", 1))), ("N", (("Z", 3), ("N", 5), ("E", 4))))
+
+
+@dataclass(frozen=True, slots=True)
+class _DeviceConfig:
+    """device_config in words; `widths`: bytes per sample of the eight channels, 0 where off."""
+
+    interval_ms: int
+    rate: int
+    gnss: bool
+    widths: tuple[int, ...]
+    valid: int
+
+    @classmethod
+    @lru_cache(maxsize=16)  # a digitizer sends the same word all day
+    def from_word(cls, word: int) -> "_DeviceConfig":
+        codes = ((word >> 24 - 2 * k) & 3 for k in range(_CHANNELS))
+        return cls(
+            interval_ms=INTERVALS_MS[word >> 30],
+            rate=RATES[(word >> 27) & 7],
+            gnss=bool(word >> 26 & 1),
+            widths=tuple(code + 1 if code else 0 for code in codes),
+            valid=word & 0x3FF,
+        )
+
+    @property
+    def word(self) -> int:
+        word = INTERVALS_MS.index(self.interval_ms) << 30 | RATES.index(self.rate) << 27 | self.gnss << 26
+        for k, width in enumerate(self.widths):
+            word |= (width - 1 if width else 0) << 24 - 2 * k
+        return word | self.valid
+
+    @property
+    def samples(self) -> int:
+        """Samples per channel and packet."""
+        return self.interval_ms // (1000 // self.rate)
+
+    @property
+    def packet_bytes(self) -> int:
+        return _HEAD.size + self.samples * sum(self.widths) + _TAIL.size
+
+
+class Decoder:
+    """Bytes of an AnyShake Explorer (protocol v3) to packets; does no I/O.
+
+    `network`, `station`, `location`: SEED codes given to what is decoded, as the wire carries none.
+    The geophone (wire channels 1-3) becomes one packet with instrument code H, the accelerometer
+    (4-6) a second one with N; disabled channels are left out, channels 7 and 8 are ignored. The band
+    code follows the sample rate: D from 250 Hz, E from 80 Hz, S below. `stats` counts what was met.
+
+    A packet counts only if rate, interval, channels and time are plausible and trailer and XOR
+    match; else the search goes on one byte further, so no good packet is lost to a false header.
+    Never more than one packet (32,021 bytes) is held back between calls.
+    """
+
+    def __init__(self, network: str, station: str, location: str) -> None:
+        self.stats = DecoderStats()
+        self._identity = (network, station, location)
+        self._buffer = bytearray()
+        self._next_ms: int | None = None
+
+    def feed(self, data: bytes) -> list[Packet]:
+        """Take the next bytes, cut anywhere, and return the packets they complete, in wire order.
+
+        Samples are int32 of shape (n, channels) in Z, N, E order. `clock` is "gnss" when the GNSS bit
+        is set, else "device": time then counts from the start of the digitizer. `meta` holds the one
+        of device_id, latitude and longitude (degrees), elevation (m) and temperature (°C) that
+        the packet carried, if any. Bad bytes are counted in `stats`; nothing is raised.
+        """
+        self._buffer += data
+        packets: list[Packet] = []
+        position = 0
+        while True:
+            start = self._buffer.find(_HEADER, position)
+            if start < 0:
+                start = len(self._buffer)
+                if position < start and self._buffer[-1] == _HEADER[0]:
+                    start -= 1  # perhaps the first half of a header
+            self.stats.skipped_bytes += start - position
+            position = start
+            if len(self._buffer) - position < _HEAD.size:
+                break
+            _, time_ms, word, variable = _HEAD.unpack_from(self._buffer, position)
+            if not (0 <= time_ms < _TIME_LIMIT_MS and word & _CHANNEL_BITS):
+                position += 1
+                self.stats.skipped_bytes += 1
+                continue
+            config = _DeviceConfig.from_word(word)
+            end = position + config.packet_bytes
+            if len(self._buffer) < end:
+                break
+            wire = bytes(self._buffer[position:end])
+            if not wire.endswith(_TRAILER) or _xor(wire[len(_HEADER) : -len(_TRAILER)]):
+                position += 1
+                self.stats.skipped_bytes += 1
+                self.stats.bad_checksums += 1
+                continue
+            self.stats.good_packets += 1
+            self._count_jump(time_ms, config)
+            packets += self._packets(time_ms, config, variable, wire[_HEAD.size : -_TAIL.size])
+            position = end
+        del self._buffer[:position]
+        return packets
+
+    def _count_jump(self, time_ms: int, config: _DeviceConfig) -> None:
+        tolerance_ms = max(500 / config.rate, 1)
+        if self._next_ms is not None and abs(time_ms - self._next_ms) > tolerance_ms:
+            self.stats.time_jumps += 1
+        self._next_ms = time_ms + config.interval_ms
+
+    def _packets(self, time_ms: int, config: _DeviceConfig, variable: bytes, body: bytes) -> list[Packet]:
+        ends = [config.samples * total for total in accumulate(config.widths)]
+        band = "D" if config.rate >= 250 else "E" if config.rate >= 80 else "S"
+        meta = _meta(time_ms, config, variable)
+        packets = []
+        for instrument, components in _INSTRUMENTS:
+            enabled = [(letter, k) for letter, k in components if config.widths[k]]
+            if not enabled:
+                continue
+            columns = [
+                _read_samples(body[ends[k] - config.samples * config.widths[k] : ends[k]], config.widths[k])
+                for _, k in enabled
+            ]
+            codes = tuple(band + instrument + letter for letter, _ in enabled)
+            packets.append(
+                Packet(
+                    stream=Stream(*self._identity, codes),
+                    start_ns=time_ms * 1_000_000,
+                    rate=float(config.rate),
+                    samples=np.stack(columns, axis=1),
+                    clock="gnss" if config.gnss else "device",
+                    meta=meta,
+                )
+            )
+        return packets
+
+
+class Encoder:
+    """Samples to AnyShake Explorer (protocol v3) bytes, as the firmware sends them.
+
+    `rate`: one of `RATES`. `widths`: bytes per sample of wire channels 1, 2, … (Z, E, N of the
+    geophone, then of the accelerometer), each 2, 3 or 4, or 0 for a disabled channel; up to eight.
+    `gnss`: times are UTC. `interval_ms`: one of `INTERVALS_MS`. The rest fills the variable slots:
+    `device_id` (0 … 0xFFFFFFFF), `latitude` and `longitude` (degrees), `elevation` (m), `temperature`
+    (°C); slots without a value repeat device_config and are not marked valid.
+
+    Raises ValueError for values the protocol cannot express.
+    """
+
+    def __init__(
+        self,
+        rate: int,
+        widths: tuple[int, ...] = (4, 4, 4),
+        gnss: bool = True,
+        interval_ms: int = 100,
+        *,
+        device_id: int | None = None,
+        latitude: float | None = None,
+        longitude: float | None = None,
+        elevation: float | None = None,
+        temperature: float | None = None,
+    ) -> None:
+        if rate not in RATES:
+            raise ValueError(f"AnyShake v3 has no {rate} Hz: use one of {', '.join(map(str, RATES))}")
+        if interval_ms not in INTERVALS_MS:
+            known = ", ".join(map(str, INTERVALS_MS))
+            raise ValueError(f"AnyShake v3 has no packet interval of {interval_ms} ms: use one of {known}")
+        if len(widths) > _CHANNELS or not any(widths) or not set(widths) <= {0, 2, 3, 4}:
+            raise ValueError(f"widths {widths}: give one to eight of 2, 3, 4 (bytes) or 0 (channel off)")
+        if device_id is not None and not (0 <= device_id <= 0xFFFFFFFF and device_id != _NO_DEVICE_ID):
+            raise ValueError(f"device_id {device_id}: give 0 … 0xFFFFFFFF, but not 0x7FFFFFFF (means none)")
+        position = (latitude, longitude, elevation, temperature)
+        self._slots = {
+            0: None if device_id is None else struct.pack("<I", device_id),
+            **{k: None if v is None else struct.pack("<f", v) for k, v in enumerate(position, start=1)},
+        }
+        self._config = _DeviceConfig(
+            interval_ms=interval_ms,
+            rate=rate,
+            gnss=gnss,
+            widths=widths + (0,) * (_CHANNELS - len(widths)),
+            valid=sum(1 << k for k, value in self._slots.items() if value is not None),
+        )
+        self._widths = tuple(width for width in widths if width)
+
+    @property
+    def samples_per_packet(self) -> int:
+        """Samples per channel that one call of `encode` takes."""
+        return self._config.samples
+
+    def encode(self, start_ms: int, samples: NDArray[np.int32]) -> bytes:
+        """One wire packet.
+
+        `start_ms`: time of the first sample in whole milliseconds, 0 … 2**42 - 1. `samples`: integer
+        counts of shape (samples_per_packet, enabled channels) in wire order (Z, E, N, …).
+        Raises ValueError for another shape, a time out of range or a value too large for its width.
+        """
+        expected = (self._config.samples, len(self._widths))
+        if samples.shape != expected or not np.issubdtype(samples.dtype, np.integer):
+            raise ValueError(
+                f"one packet takes integers of shape {expected}, got {samples.dtype} of {samples.shape}"
+            )
+        if not 0 <= start_ms < _TIME_LIMIT_MS:
+            raise ValueError(f"start time {start_ms} ms is outside 0 … {_TIME_LIMIT_MS - 1} (1970 … 2109)")
+        word = self._config.word
+        # The firmware leaves device_config in slots it does not fill, and so do we.
+        variable = self._slots.get(start_ms // 1000 % 10) or struct.pack("<I", word)
+        body = b"".join(
+            _write_samples(column, width) for column, width in zip(samples.T, self._widths, strict=True)
+        )
+        wire = _HEAD.pack(_HEADER, start_ms, word, variable) + body
+        return wire + _TAIL.pack(_xor(wire[len(_HEADER) :]), _TRAILER)
+
+
+def _xor(data: bytes) -> int:
+    return int(np.bitwise_xor.reduce(np.frombuffer(data, np.uint8)))
+
+
+def _meta(time_ms: int, config: _DeviceConfig, variable: bytes) -> dict[str, Any]:
+    slot = time_ms // 1000 % 10
+    # Slots 5-9 have no meaning: the firmware leaves a copy of device_config there.
+    if slot >= len(_SLOTS) or not config.valid >> slot & 1:
+        return {}
+    (value,) = struct.unpack("<I" if slot == 0 else "<f", variable)
+    if value == _NO_DEVICE_ID if slot == 0 else not np.isfinite(value):
+        return {}
+    return {_SLOTS[slot]: value}
+
+
+def _read_samples(raw: bytes, width: int) -> NDArray[np.int32]:
+    if width != 3:
+        return np.frombuffer(raw, f"<i{width}").astype(np.int32)
+    # The three bytes go to the top of an int32; shifting back down extends the sign.
+    wide = np.zeros((len(raw) // 3, 4), np.uint8)
+    wide[:, 1:] = np.frombuffer(raw, np.uint8).reshape(-1, 3)
+    return (wide.view("<i4")[:, 0] >> 8).astype(np.int32)
+
+
+def _write_samples(column: NDArray[np.int32], width: int) -> bytes:
+    limit = 1 << 8 * width - 1
+    low, high = int(column.min()), int(column.max())
+    if low < -limit or high >= limit:
+        raise ValueError(f"counts {low} … {high} do not fit {8 * width} bits: use a wider channel")
+    wide = np.ascontiguousarray(column, "<i4")
+    return wide.view(np.uint8).reshape(-1, 4)[:, :width].tobytes()

@@ -1,0 +1,18 @@
+"""What a decoder has met on the wire so far."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class DecoderStats:
+    """Counters of one decoder, since it was made.
+
+    `good_packets`: wire packets that passed every check. `bad_checksums`: candidates with a plausible
+    header that failed the trailer or the checksum. `skipped_bytes`: bytes that belong to no good packet.
+    `time_jumps`: packets whose time does not follow from the one before; they are delivered all the same.
+    """
+
+    good_packets: int = 0
+    bad_checksums: int = 0
+    skipped_bytes: int = 0
+    time_jumps: int = 0

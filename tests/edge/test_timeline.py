@@ -1,0 +1,556 @@
+"""The time line joins packets without losing, doubling or misplacing samples, and says what it dropped."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from edge.resample import resample
+from edge.timeline import Block, Timeline, component_slots
+from firmware_bridge.packet import Clock, Packet, Stream
+
+S = 1_000_000_000
+T0 = 1_750_000_000 * S
+ZNE = ("EHZ", "EHN", "EHE")
+
+
+def counts(n: int, channels: int = 3, seed: int = 0) -> NDArray[np.int32]:
+    return np.random.default_rng(seed).integers(-(10**6), 10**6, (n, channels)).astype(np.int32)
+
+
+def packet(
+    samples: NDArray[np.int32] | NDArray[np.float64],
+    at: float | None = 0.0,
+    channels: tuple[str, ...] = ZNE,
+    rate: float = 100.0,
+    clock: Clock = "gnss",
+) -> Packet:
+    """`at`: seconds after T0."""
+    start_ns = None if at is None else T0 + round(at * S)
+    return Packet(Stream("XX", "AAA", "00", channels), start_ns, rate, samples, clock)
+
+
+def play(timeline: Timeline, packets: Iterable[Packet]) -> list[Block]:
+    return [block for one in packets for block in timeline.feed(one)] + timeline.flush()
+
+
+def segments(blocks: list[Block]) -> list[tuple[float, NDArray[np.float64], tuple[str, ...]]]:
+    """Start (seconds after T0), samples and channels of each segment, its blocks joined."""
+    starts = [i for i, block in enumerate(blocks) if block.starts_segment]
+    parts = [blocks[a:b] for a, b in pairwise([*starts, len(blocks)])]
+    return [
+        (
+            (part[0].start_ns - T0) / S,
+            np.concatenate([block.samples for block in part]),
+            part[0].stream.channels,
+        )
+        for part in parts
+    ]
+
+
+def seconds(x: NDArray[np.int32], first: int, last: int) -> NDArray[np.int32]:
+    return x[100 * first : 100 * last]
+
+
+# --- what goes in comes out -----------------------------------------------------------------------
+
+
+def test_counts_at_the_models_rate_pass_untouched() -> None:
+    x = counts(1000)
+    timeline = Timeline(ZNE)
+    blocks = play(timeline, [packet(x[i : i + 100], i / 100) for i in range(0, 1000, 100)])
+    [(start, samples, channels)] = segments(blocks)
+    assert start == 0.0
+    assert channels == ZNE
+    assert samples.dtype == np.float64
+    np.testing.assert_array_equal(samples, x)
+    assert [block.start_ns for block in blocks] == [T0 + i * S for i in range(10)]
+    assert blocks[0].clock == "gnss"
+    assert blocks[0].stream.station_id == "XX.AAA.00"
+
+
+def test_components_find_their_places_whatever_order_the_packet_has() -> None:
+    x = counts(100)
+    for order in (("EHE", "EHZ", "EHN"), ("EHN", "EHE", "EHZ")):
+        columns = [ZNE.index(code) for code in order]
+        [(_, samples, channels)] = segments(play(Timeline(order), [packet(x[:, columns], channels=order)]))
+        assert channels == ZNE
+        np.testing.assert_array_equal(samples, x)
+
+
+@pytest.mark.parametrize(
+    ("channels", "slots"),
+    [
+        (("HHE", "HHN", "HHZ"), ("HHZ", "HHN", "HHE")),
+        (("EH2", "EH1", "EHZ"), ("EHZ", "EH1", "EH2")),
+        (("BH3", "BH2", "BHZ"), ("BHZ", "BH2", "BH3")),
+        (("DP3", "DP2", "DP1"), ("DP1", "DP2", "DP3")),
+        (("EHZ",), ("EHZ", "", "")),
+        (("EHE", "EHZ"), ("EHZ", "", "EHE")),
+        (("EHE", "EHN"), ("", "EHN", "EHE")),
+        (("EH2",), ("", "", "EH2")),
+        (("EHN",), ("", "EHN", "")),
+        (("EDH",), ("EDH", "", "")),
+    ],
+)
+def test_component_slots(channels: tuple[str, ...], slots: tuple[str, str, str]) -> None:
+    assert component_slots(channels) == slots
+
+
+@pytest.mark.parametrize("channels", [(), ("HHZ", "HHZ"), ("HHZ", "HHN", "HHE", "HH1")])
+def test_an_impossible_set_of_channels_is_refused(channels: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="one to three different channels"):
+        Timeline(channels)
+
+
+def test_absent_components_are_zeros() -> None:
+    x = counts(300, 1)
+    [(_, samples, channels)] = segments(play(Timeline(("SHZ",)), [packet(x, channels=("SHZ",))]))
+    assert channels == ("SHZ", "", "")
+    np.testing.assert_array_equal(samples[:, 0], x[:, 0])
+    assert not samples[:, 1:].any()
+
+
+def test_another_rate_is_resampled_and_keeps_its_times() -> None:
+    x = counts(5000)
+    packets = [packet(x[i : i + 250], i / 250, rate=250.0) for i in range(0, 5000, 250)]
+    blocks = play(Timeline(ZNE), packets)
+    [(start, samples, _)] = segments(blocks)
+    assert start == 0.0
+    np.testing.assert_array_equal(samples, resample(x.astype(np.float64), 250.0))
+    index = 0
+    for block in blocks:
+        assert abs(block.start_ns - T0 - index * S // 100) <= 1
+        index += len(block.samples)
+
+
+# --- however it is cut ----------------------------------------------------------------------------
+
+
+@st.composite
+def cut_streams(draw: st.DrawFn) -> list[list[Packet]]:
+    """The same samples, with gaps and NaNs, as packets of one second and as packets cut at random.
+
+    Either all channels share a packet, or each comes alone, in order of start time as from a file.
+    """
+    rate = draw(st.sampled_from([40.0, 62.5, 100.0, 250.0]))
+    separate = draw(st.booleans())
+    x = counts(draw(st.integers(1, 1500)), seed=draw(st.integers(0, 9))).astype(np.float64)
+    for _ in range(draw(st.integers(0, 4))):
+        row = draw(st.integers(0, len(x) - 1))
+        x[row : row + draw(st.integers(1, 30)), draw(st.integers(0, 2))] = np.nan
+    stretches = []
+    at = 0.0
+    edges = [0, *sorted(draw(st.lists(st.integers(0, len(x)), max_size=3))), len(x)]
+    for a, b in pairwise(edges):
+        stretches.append((at, x[a:b]))
+        at += (b - a) / rate + draw(st.sampled_from([0.7, 1.0, 3.0, 500.0])) / rate
+
+    def cut(sizes: list[int]) -> list[Packet]:
+        packets = []
+        for channels in [(code,) for code in ZNE] if separate else [ZNE]:
+            columns = [ZNE.index(code) for code in channels]
+            step = 0
+            for start, stretch in stretches:
+                first = 0
+                while first < len(stretch):
+                    size = sizes[step % len(sizes)]
+                    step += 1
+                    part = stretch[first : first + size, columns]
+                    packets.append(packet(part, start + first / rate, channels, rate))
+                    first += size
+        return sorted(packets, key=lambda one: one.start_ns or 0)
+
+    sizes = draw(st.lists(st.integers(1, 400), min_size=1, max_size=8))
+    return [cut([100]), cut(sizes)]
+
+
+@settings(deadline=None, max_examples=150)
+@given(cut_streams())
+def test_the_way_packets_are_cut_does_not_show(cuts: list[list[Packet]]) -> None:
+    first, second = (Timeline(ZNE), Timeline(ZNE))
+    one, other = (play(timeline, packets) for timeline, packets in zip((first, second), cuts, strict=True))
+    for (start_a, samples_a, _), (start_b, samples_b, _) in zip(segments(one), segments(other), strict=True):
+        assert abs(start_a - start_b) <= 1e-6
+        np.testing.assert_array_equal(samples_a, samples_b)
+    for blocks in (one, other):
+        index = 0
+        for block in blocks:
+            if block.starts_segment:
+                index, origin = 0, block.start_ns
+            assert abs(block.start_ns - origin - index * S / 100) <= 1000
+            index += len(block.samples)
+    assert first.stats.gaps == second.stats.gaps
+    assert first.stats.gap_s == pytest.approx(second.stats.gap_s, abs=1e-6)
+    assert first.stats.invalid_samples == second.stats.invalid_samples
+    assert first.stats.partial_samples == second.stats.partial_samples
+
+
+# --- gaps, overlap, drift -------------------------------------------------------------------------
+
+
+def test_a_gap_is_counted_and_starts_a_segment() -> None:
+    x = counts(1000)
+    timeline = Timeline(ZNE)
+    blocks = play(timeline, [packet(seconds(x, 0, 4), 0), packet(seconds(x, 4, 10), 7.5)])
+    (start_a, samples_a, _), (start_b, samples_b, _) = segments(blocks)
+    assert (start_a, start_b) == (0.0, 7.5)
+    np.testing.assert_array_equal(samples_a, seconds(x, 0, 4))
+    np.testing.assert_array_equal(samples_b, seconds(x, 4, 10))
+    assert timeline.stats.gaps == 1
+    assert timeline.stats.gap_s == pytest.approx(3.5)
+    assert timeline.stats.events == type(timeline.stats.events)(
+        ["gap of 3.500 s before 2025-06-15T15:06:47Z"]
+    )
+
+
+def test_the_resamplers_tail_comes_before_the_gap() -> None:
+    x = counts(2000).astype(np.float64)
+    blocks = play(Timeline(ZNE), [packet(x[:1000], 0, rate=200.0), packet(x[1000:], 60, rate=200.0)])
+    (_, samples_a, _), (start_b, samples_b, _) = segments(blocks)
+    np.testing.assert_array_equal(samples_a, resample(x[:1000], 200.0))
+    np.testing.assert_array_equal(samples_b, resample(x[1000:], 200.0))
+    assert start_b == 60.0
+
+
+@pytest.mark.parametrize(("jump", "gaps"), [(0.0049, 0), (-0.0049, 0), (0.0051, 1)])
+def test_half_a_sample_decides_what_is_a_gap(jump: float, gaps: int) -> None:
+    x = counts(200)
+    timeline = Timeline(ZNE)
+    blocks = play(timeline, [packet(x[:100], 0), packet(x[100:], 1 + jump)])
+    assert timeline.stats.gaps == gaps
+    assert sum(len(block.samples) for block in blocks) == 200
+    assert blocks[1].start_ns == T0 + S + round(jump * S)
+
+
+def test_a_drifting_clock_makes_no_gap_and_its_times_are_followed() -> None:
+    x = counts(100)
+    timeline = Timeline(ZNE)
+    period = 1.0 + 200e-6  # each packet of a second is 0.2 ms late: 0.4 s in the end
+    blocks = play(timeline, [packet(x, i * period) for i in range(2000)])
+    assert timeline.stats.gaps == 0
+    assert len(segments(blocks)) == 1
+    assert blocks[-1].start_ns == pytest.approx(T0 + 1999 * period * S, abs=1000)
+
+
+def test_overlap_is_dropped_and_the_news_kept() -> None:
+    x = counts(1000)
+    timeline = Timeline(ZNE)
+    packets = [packet(seconds(x, 0, 5), 0), packet(seconds(x, 3, 8), 3), packet(seconds(x, 7, 10), 7)]
+    [(_, samples, _)] = segments(play(timeline, packets))
+    np.testing.assert_array_equal(samples, x)
+    assert timeline.stats.overlap_samples == 300 * 3
+    assert timeline.stats.gaps == 0
+
+
+def test_repeats_and_stragglers_are_dropped() -> None:
+    x = counts(1000)
+    cut = [packet(seconds(x, i, i + 1), i) for i in range(10)]
+    timeline = Timeline(ZNE)
+    [(_, samples, _)] = segments(play(timeline, [*cut[:5], cut[4], cut[0], *cut[5:]]))
+    np.testing.assert_array_equal(samples, x)
+    assert timeline.stats.out_of_order_packets == 2
+    assert timeline.stats.out_of_order_samples == 600
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_invalid_samples_are_a_gap_at_their_place(bad: float) -> None:
+    x = counts(300).astype(np.float64)
+    x[150:153, 1] = bad
+    timeline = Timeline(ZNE)
+    (_, samples_a, _), (start_b, samples_b, _) = segments(play(timeline, [packet(x, 0)]))
+    np.testing.assert_array_equal(samples_a, x[:150])
+    np.testing.assert_array_equal(samples_b, x[153:])
+    assert start_b == pytest.approx(1.53)
+    assert timeline.stats.invalid_samples == 3
+    assert timeline.stats.gaps == 1
+
+
+def test_a_packet_of_nothing_valid_is_a_gap() -> None:
+    x = counts(300).astype(np.float64)
+    x[100:200] = np.nan
+    timeline = Timeline(ZNE)
+    starts = [
+        start
+        for start, _, _ in segments(play(timeline, [packet(x[i : i + 100], i / 100) for i in (0, 100, 200)]))
+    ]
+    assert starts == [0.0, 2.0]
+    assert timeline.stats.gap_s == pytest.approx(1.0)
+
+
+def test_another_rate_starts_a_segment_without_a_gap() -> None:
+    x = counts(1000)
+    timeline = Timeline(ZNE)
+    packets = [packet(seconds(x, 0, 5), 0, rate=100.0), packet(x[500:], 5, rate=200.0)]
+    (_, samples_a, _), (start_b, samples_b, _) = segments(play(timeline, packets))
+    np.testing.assert_array_equal(samples_a, seconds(x, 0, 5))
+    np.testing.assert_array_equal(samples_b, resample(x[500:].astype(np.float64), 200.0))
+    assert start_b == 5.0
+    assert timeline.stats.gaps == 0
+
+
+# --- one channel a packet -------------------------------------------------------------------------
+
+
+def single(x: NDArray[np.int32], code: str, first: int, last: int, late: float = 0.0) -> Packet:
+    """One channel of x from second `first` to `last`."""
+    return packet(seconds(x, first, last)[:, [ZNE.index(code)]], first + late, (code,))
+
+
+def test_single_channels_are_joined_to_the_nearest_sample() -> None:
+    x = counts(600)
+    timeline = Timeline(ZNE)
+    late = {"EHZ": 0.0, "EHN": 0.004, "EHE": -0.003}
+    packets = [single(x, code, i, i + 1, late[code]) for i in range(6) for code in ("EHE", "EHN", "EHZ")]
+    [(start, samples, _)] = segments(play(timeline, packets))
+    np.testing.assert_array_equal(samples, x)
+    assert start == 0.0  # the vertical tells the time
+    assert timeline.stats.partial_samples == 0
+
+
+def test_channels_start_together_where_the_last_one_does() -> None:
+    x = counts(600)
+    timeline = Timeline(ZNE)
+    packets = [single(x, "EHZ", 0, 6), single(x, "EHN", 1, 6), single(x, "EHE", 2, 6)]
+    [(start, samples, _)] = segments(play(timeline, packets))
+    assert start == 2.0
+    np.testing.assert_array_equal(samples, seconds(x, 2, 6))
+    assert timeline.stats.partial_samples == 300
+
+
+def test_a_gap_of_one_channel_is_a_gap_of_the_instrument() -> None:
+    x = counts(1000)
+    timeline = Timeline(ZNE)
+    packets = [
+        single(x, code, i, i + 1) for i in range(10) for code in ZNE if not (code == "EHN" and i in (4, 5))
+    ]
+    (_, samples_a, channels_a), (start_b, samples_b, channels_b) = segments(play(timeline, packets))
+    np.testing.assert_array_equal(samples_a, seconds(x, 0, 4))
+    np.testing.assert_array_equal(samples_b, seconds(x, 6, 10))
+    assert start_b == 6.0
+    assert channels_a == channels_b == ZNE
+    assert timeline.stats.gap_s == pytest.approx(2.0)
+    assert timeline.stats.partial_samples == 400
+
+
+def test_a_dead_channel_is_left_out_and_taken_in_again() -> None:
+    x = counts(40_000)
+    timeline = Timeline(ZNE, max_lag_s=30.0)
+    packets = [
+        single(x, code, i, i + 1)
+        for i in range(400)
+        for code in ZNE
+        if not (code == "EHN" and 100 <= i < 300)
+    ]
+    three, two, again = segments(play(timeline, packets))
+    np.testing.assert_array_equal(three[1], seconds(x, 0, 100))
+    assert two[0] == 100.0
+    assert two[2] == ("EHZ", "", "EHE")
+    np.testing.assert_array_equal(two[1][:, [0, 2]], seconds(x, 100, 300)[:, [0, 2]])
+    assert not two[1][:, 1].any()
+    assert again[0] == 300.0
+    assert again[2] == ZNE
+    np.testing.assert_array_equal(again[1], seconds(x, 300, 400))
+    assert timeline.stats.gaps == 0
+    assert list(timeline.stats.events) == [
+        "from 2025-06-15T15:08:20Z on with EHZ,EHE",
+        "from 2025-06-15T15:11:40Z on with EHZ,EHN,EHE",
+    ]
+
+
+def test_a_channel_that_never_comes_is_not_waited_for_beyond_the_lag() -> None:
+    x = counts(6000)
+    timeline = Timeline(ZNE, max_lag_s=20.0)
+    out = 0
+    for i in range(60):
+        for code in ("EHZ", "EHE"):
+            out += sum(len(block.samples) for block in timeline.feed(single(x, code, i, i + 1)))
+        assert out == (0 if i <= 20 else (i + 1) * 100)
+
+
+def test_the_vertical_may_die_too() -> None:
+    x = counts(6000)
+    timeline = Timeline(ZNE, max_lag_s=10.0)
+    packets = [
+        single(x, code, i, i + 1) for i in range(60) for code in ZNE if not (code == "EHZ" and i >= 20)
+    ]
+    three, two = segments(play(timeline, packets))
+    assert len(three[1]) == 2000
+    assert two[2] == ("", "EHN", "EHE")
+    np.testing.assert_array_equal(two[1][:, 1:], seconds(x, 20, 60)[:, 1:])
+
+
+def test_long_packets_are_no_lag_while_they_come_in_order() -> None:
+    x = counts(60_000)
+    timeline = Timeline(ZNE, max_lag_s=120.0)
+    packets = [single(x, code, i, i + 300) for i in (0, 300) for code in ZNE]
+    [(_, samples, _)] = segments(play(timeline, packets))
+    np.testing.assert_array_equal(samples, x)
+
+
+def test_a_whole_outage_longer_than_the_lag_kills_no_channel() -> None:
+    x = counts(2000)
+    timeline = Timeline(ZNE, max_lag_s=5.0)
+    packets = [
+        single(x, code, i, i + 1, late) for i, late in [(0, 0), (1, 0), (2, 90), (3, 90)] for code in ZNE
+    ]
+    (_, samples_a, _), (start_b, samples_b, channels) = segments(play(timeline, packets))
+    np.testing.assert_array_equal(samples_a, seconds(x, 0, 2))
+    np.testing.assert_array_equal(samples_b, seconds(x, 2, 4))
+    assert (start_b, channels) == (92.0, ZNE)
+
+
+def test_a_channel_that_stays_hopelessly_behind_does_not_break_the_others() -> None:
+    x = counts(20_000)
+    timeline = Timeline(ZNE, max_lag_s=10.0)
+    packets = [
+        one
+        for i in range(200)
+        for one in (
+            single(x, "EHZ", i, i + 1),
+            single(x, "EHE", i, i + 1),
+            *([single(x, "EHN", i - 50, i - 49)] if i >= 50 else []),
+        )
+    ]
+    [(_, samples, channels)] = segments(play(timeline, packets))
+    assert channels == ("EHZ", "", "EHE")
+    np.testing.assert_array_equal(samples[:, [0, 2]], x[:, [0, 2]])
+    assert timeline.stats.partial_samples == 15_000
+
+
+def test_a_channel_of_another_rate_is_left_out() -> None:
+    x = counts(2000)
+    timeline = Timeline(ZNE)
+    packets = []
+    for i in range(20):
+        packets += [single(x, "EHZ", i, i + 1), single(x, "EHE", i, i + 1)]
+        packets.append(packet(x[50 * i : 50 * i + 50, :1], i, ("EHN",), rate=50.0))
+    blocks = play(timeline, packets)
+    assert {block.stream.channels for block in blocks} == {("EHZ", "", "EHE")}
+    np.testing.assert_array_equal(
+        np.concatenate([block.samples for block in blocks])[:, [0, 2]], x[:, [0, 2]]
+    )
+    assert timeline.stats.partial_samples == 1000
+
+
+# --- clocks ---------------------------------------------------------------------------------------
+
+
+def test_a_device_clock_is_tied_to_the_arrival_where_a_segment_starts() -> None:
+    x = counts(1000)
+    timeline = Timeline(ZNE)
+    blocks = []
+    for i in range(10):
+        at = i + (20 if i >= 5 else 0)
+        one = Packet(Stream("XX", "AAA", "00", ZNE), at * S, 100.0, seconds(x, i, i + 1), "device")
+        jitter = 0.030 * (i % 3)
+        blocks += timeline.feed(one, T0 + round((at + 1 + jitter) * S))
+    (start_a, samples_a, _), (start_b, samples_b, _) = segments(blocks)
+    assert start_a == 0.0
+    assert start_b == pytest.approx(25.060)
+    np.testing.assert_array_equal(samples_a, seconds(x, 0, 5))
+    np.testing.assert_array_equal(samples_b, seconds(x, 5, 10))
+    assert blocks[3].start_ns == T0 + 3 * S  # the device's own time counts within a segment
+    assert {block.clock for block in blocks} == {"host"}
+
+
+def test_a_device_that_restarts_counting_is_believed_at_once() -> None:
+    x = counts(1000)
+    timeline = Timeline(ZNE)
+    blocks = []
+    for i in range(10):
+        device = (5000 + i) if i < 5 else i
+        one = Packet(Stream("XX", "AAA", "00", ZNE), device * S, 100.0, seconds(x, i, i + 1), "device")
+        blocks += timeline.feed(one, T0 + (i + 1) * S)
+    assert [start for start, _, _ in segments(blocks)] == [0.0, 5.0]
+    assert sum(len(block.samples) for block in blocks) == 1000
+
+
+def test_without_any_time_packets_continue_by_count() -> None:
+    x = counts(1000)
+    timeline = Timeline(ZNE)
+    blocks = []
+    for i in range(10):
+        arrival = T0 + round((i + 1 + 0.2 * (i % 2)) * S)
+        blocks += timeline.feed(packet(seconds(x, i, i + 1), None, clock="unknown"), arrival)
+    [(start, samples, _)] = segments(blocks)
+    assert start == 0.0
+    np.testing.assert_array_equal(samples, x)
+    assert blocks[-1].start_ns == T0 + 9 * S
+    assert blocks[-1].clock == "host"
+
+
+def test_without_any_time_a_pause_of_the_wire_is_still_a_gap() -> None:
+    x = counts(1000)
+    timeline = Timeline(ZNE)
+    blocks = timeline.feed(packet(seconds(x, 0, 5), None, clock="unknown"), T0 + 5 * S)
+    blocks += timeline.feed(packet(seconds(x, 5, 10), None, clock="unknown"), T0 + 3610 * S)
+    assert [start for start, _, _ in segments(blocks)] == [0.0, 3605.0]
+    assert timeline.stats.gap_s == pytest.approx(3600.0)
+
+
+@pytest.mark.parametrize(("at", "clock"), [(0.0, "device"), (None, "unknown")])
+def test_what_has_no_utc_needs_its_arrival(at: float | None, clock: Clock) -> None:
+    with pytest.raises(ValueError, match="arrival"):
+        Timeline(ZNE).feed(packet(counts(10), at, clock=clock))
+
+
+def test_blocks_say_which_clock_vouches_for_them() -> None:
+    x = counts(200)
+    clocks: list[Clock] = ["gnss", "ntp"]
+    blocks = play(Timeline(ZNE), [packet(x[:100], i, clock=clock) for i, clock in enumerate(clocks)])
+    assert [block.clock for block in blocks] == clocks
+
+
+def test_a_clock_set_back_for_good_deafens_no_longer_than_the_lag() -> None:
+    x = counts(100)
+    timeline = Timeline(ZNE, max_lag_s=20.0)
+    day = 86_400
+    blocks = play(timeline, [packet(x, i) for i in range(10)] + [packet(x, i - day) for i in range(10, 60)])
+    (_, before, _), (start, after, _) = segments(blocks)
+    assert len(before) == 1000
+    assert start == 30 - day
+    assert len(after) == 3000
+    assert "set anew" in timeline.stats.events[0]
+
+
+def test_one_corrupt_time_costs_no_more_than_the_lag() -> None:
+    x = counts(100)
+    timeline = Timeline(ZNE, max_lag_s=20.0)
+    times = [float(i) for i in range(100)]
+    times[10] = 1e8
+    blocks = play(timeline, [packet(x, at) for at in times])
+    assert segments(blocks)[-1][0] == 31.0
+    assert len(segments(blocks)[-1][1]) == 6900
+
+
+# --- the rest -------------------------------------------------------------------------------------
+
+
+def test_flush_drops_what_waits_and_the_time_line_can_go_on() -> None:
+    x = counts(1000)
+    timeline = Timeline(ZNE)
+    timeline.feed(single(x, "EHZ", 0, 5))
+    assert timeline.flush() == []
+    assert timeline.stats.partial_samples == 500
+    [(start, samples, _)] = segments(play(timeline, [packet(seconds(x, 6, 9), 6)]))
+    assert start == 6.0
+    np.testing.assert_array_equal(samples, seconds(x, 6, 9))
+
+
+def test_a_channel_that_was_not_announced_is_refused() -> None:
+    with pytest.raises(ValueError, match="HHZ where EHZ were announced"):
+        Timeline(("EHZ",)).feed(packet(counts(10, 1), channels=("HHZ",)))
+
+
+def test_a_rate_the_model_cannot_use_is_refused() -> None:
+    with pytest.raises(ValueError, match="outside 20…1000 Hz"):
+        Timeline(("LHZ",)).feed(packet(counts(10, 1), channels=("LHZ",), rate=1.0))
+
+
+def test_an_empty_packet_is_nothing() -> None:
+    assert Timeline(ZNE).feed(packet(counts(0))) == []

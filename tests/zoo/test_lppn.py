@@ -1,0 +1,234 @@
+"""LPPN equals the published family: sizes, geometry, and the original's layer arithmetic."""
+
+import io
+import pickle
+import sys
+import types
+import zipfile
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras", reason="the zoo needs the [host] extra")
+
+from zoo.network import predict
+from zoo.pickers.checkpoint import import_published, read_state_dict
+from zoo.pickers.lppn import STRIDES, LPPNConfig, build
+
+
+@pytest.mark.parametrize(("n", "parameters"), [(4, 16_260), (8, 60_200), (16, 231_312)])
+@pytest.mark.parametrize("S", [8, 128])
+def test_parameter_counts_are_the_published_ones(n, parameters, S):
+    model = build(LPPNConfig(n=n, S=S))
+    assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == parameters
+
+
+@pytest.mark.parametrize("S", sorted(STRIDES))
+def test_layer_shapes(S):
+    n = 4
+    model = build(LPPNConfig(n=n, S=S))
+    length = 3072
+    for i, (width, stride) in enumerate(zip((1, 2, 2, 3, 3, 4, 5), STRIDES[S], strict=True), 1):
+        length //= stride
+        assert model.get_layer(f"b{i}_project").output.shape == (None, 1, length, width * n)
+    assert length == 3072 // S
+    for i in (1, 2, 3):
+        assert model.get_layer(f"down{i}_project").output.shape == (None, 1, length // 2**i, 5 * n)
+        assert model.get_layer(f"up{i}_conv").output.shape == (None, 1, length // 2 ** (3 - i), 5 * n)
+    assert model.output["cls"].shape == (None, 1, 3072 // S, 3)
+    assert model.output["ofs"].shape == (None, 1, 3072 // S, 1)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "words"),
+    [({"S": 12}, "S must be one of"), ({"T": 3000}, "multiple of 8·S = 128"), ({"n": 0}, "at least 1")],
+)
+def test_impossible_members_of_the_family_are_refused(kwargs, words):
+    with pytest.raises(ValueError, match=words):
+        LPPNConfig(**kwargs)
+
+
+@pytest.mark.parametrize("S", [8, 16, 32])
+def test_a_cell_sees_as_far_as_published(S):
+    """Receptive field of the wide module: about 367 samples at S = 8, doubling with S."""
+    keras.utils.set_random_seed(1)
+    model = build(LPPNConfig(n=4, S=S, T=3072))
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1, 1, 3072, 3)).astype(np.float32)
+    cell = 3072 // S // 2
+    before = predict(model, x, 1)["cls"][0, 0, cell]
+    pokes = []
+    for at in range(0, 3072, 4):
+        poked = x.copy()
+        poked[0, 0, at] += 100.0
+        pokes.append(poked[0])
+    after = predict(model, np.stack(pokes))["cls"][:, 0, cell]
+    touched = np.flatnonzero(np.abs(after - before).max(axis=1) > 0) * 4
+    field = touched.max() - touched.min()
+    published = {8: 367, 16: 731, 32: 1455}[S]
+    assert 0.85 * published < field <= published
+
+
+def fake_published_state(n, rng):
+    """A state dict of the published network's names and shapes, with random weights."""
+    state = OrderedDict()
+
+    def conv(key, out, into, width):
+        state[f"{key}.weight"] = rng.normal(0, 1 / np.sqrt(into * width), (out, into, 1, width)).astype("f4")
+
+    def norm(key, channels):
+        state[f"{key}.weight"] = rng.uniform(0.5, 1.5, channels).astype("f4")
+        state[f"{key}.bias"] = rng.normal(0, 0.2, channels).astype("f4")
+        state[f"{key}.running_mean"] = rng.normal(0, 0.2, channels).astype("f4")
+        state[f"{key}.running_var"] = rng.uniform(0.5, 2.0, channels).astype("f4")
+        state[f"{key}.num_batches_tracked"] = np.array(7, np.int64)
+
+    def block(key, into, out):
+        conv(f"{key}.0.0", 2 * into, into, 1)
+        norm(f"{key}.0.1", 2 * into)
+        conv(f"{key}.1.0", 2 * into, 1, 3)
+        norm(f"{key}.1.1", 2 * into)
+        conv(f"{key}.2", out, 2 * into, 1)
+        norm(f"{key}.3", out)
+
+    widths = (3, n, 2 * n, 2 * n, 3 * n, 3 * n, 4 * n, 5 * n)
+    for i in range(7):
+        block(f"layers.{i}.conv", widths[i], widths[i + 1])
+    for i in range(3):
+        block(f"class_encoder.{i}.conv", 5 * n, 5 * n)
+    for i in range(3, 6):
+        conv(f"class_encoder.{i}.1", 5 * n, 5 * n, 5)
+        state[f"class_encoder.{i}.1.bias"] = rng.normal(0, 0.2, 5 * n).astype("f4")
+        norm(f"class_encoder.{i}.2", 5 * n)
+    for key, out in (("cl", 3), ("tm", 1)):
+        conv(key, out, 10 * n, 1)
+        state[f"{key}.bias"] = rng.normal(0, 0.2, out).astype("f4")
+    return state
+
+
+def reference_forward(state, x, S):
+    """The original's arithmetic in numpy: x (channels E N Z, time) to logits (3, cells), offsets (cells,)."""
+
+    def conv(x, weight, bias=None, stride=1, groups=1):
+        pad = weight.shape[3] // 2
+        padded = np.pad(x, ((0, 0), (pad, pad)))  # both sides, also when the stride is 2
+        taps = np.lib.stride_tricks.sliding_window_view(padded, weight.shape[3], axis=1)[:, ::stride]
+        if groups > 1:
+            y = np.einsum("ctk,ck->ct", taps, weight[:, 0, 0])
+        else:
+            y = np.einsum("ctk,ock->ot", taps, weight[:, :, 0])
+        return y if bias is None else y + bias[:, None]
+
+    def norm(x, key):
+        scale = state[f"{key}.weight"] / np.sqrt(state[f"{key}.running_var"] + 1e-5)
+        return (x - state[f"{key}.running_mean"][:, None]) * scale[:, None] + state[f"{key}.bias"][:, None]
+
+    def block(x, key, stride):
+        x = np.maximum(norm(conv(x, state[f"{key}.0.0.weight"]), f"{key}.0.1"), 0)
+        depthwise = conv(x, state[f"{key}.1.0.weight"], stride=stride, groups=len(x))
+        x = np.maximum(norm(depthwise, f"{key}.1.1"), 0)
+        return norm(conv(x, state[f"{key}.2.weight"]), f"{key}.3")
+
+    def bilinear(x):  # aligned corners
+        q = x.shape[1]
+        at = np.linspace(0, q - 1, 2 * q)
+        return np.stack([np.interp(at, np.arange(q), row) for row in x])
+
+    for i, stride in enumerate(STRIDES[S]):
+        x = block(x, f"layers.{i}.conv", stride)
+    wide = x
+    for i in range(3):
+        wide = block(wide, f"class_encoder.{i}.conv", 2)
+    for i in range(3, 6):
+        key = f"class_encoder.{i}"
+        wide = conv(bilinear(wide), state[f"{key}.1.weight"], state[f"{key}.1.bias"])
+        wide = np.maximum(norm(wide, f"{key}.2"), 0)
+    both = np.concatenate([x, wide])
+    return conv(both, state["cl.weight"], state["cl.bias"]), conv(both, state["tm.weight"], state["tm.bias"])[
+        0
+    ]
+
+
+def save_as_torch_does(path, state, monkeypatch):
+    """Writes the zip that `torch.save(state_dict)` writes, byte layout of PyTorch's zip form."""
+    torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
+
+    def stand_in(module, name):
+        kind = type(name, (), {"__module__": module.__name__})
+        setattr(module, name, kind)
+        return kind
+
+    storages = {
+        np.dtype("f4"): stand_in(torch, "FloatStorage"),
+        np.dtype("i8"): stand_in(torch, "LongStorage"),
+    }
+
+    def _rebuild_tensor_v2(*_):
+        raise AssertionError("never called: only its name is pickled")
+
+    _rebuild_tensor_v2.__module__, _rebuild_tensor_v2.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
+    utils._rebuild_tensor_v2 = _rebuild_tensor_v2
+    torch._utils = utils
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setitem(sys.modules, "torch._utils", utils)
+
+    class Storage:
+        def __init__(self, key, array):
+            self.key, self.array = key, array
+
+    class Tensor:
+        def __init__(self, key, array):
+            self.storage, self.array = Storage(key, array), array
+
+        def __reduce__(self):
+            strides = tuple(s // self.array.itemsize for s in self.array.strides)
+            return _rebuild_tensor_v2, (self.storage, 0, self.array.shape, strides, False, OrderedDict())
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, obj):
+            if isinstance(obj, Storage):
+                return ("storage", storages[obj.array.dtype], obj.key, "cpu", obj.array.size)
+            return None
+
+    data = io.BytesIO()
+    Pickler(data, protocol=2).dump(
+        OrderedDict((k, Tensor(str(i), v)) for i, (k, v) in enumerate(state.items()))
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", data.getvalue())
+        for i, array in enumerate(state.values()):
+            archive.writestr(f"archive/data/{i}", array.tobytes())
+
+
+@pytest.mark.parametrize(("n", "S"), [(4, 8), (8, 16), (4, 64)])
+def test_imported_checkpoint_computes_what_the_original_does(n, S, tmp_path, monkeypatch):
+    rng = np.random.default_rng(n * S)
+    state = fake_published_state(n, rng)
+    save_as_torch_does(tmp_path / "published.wave", state, monkeypatch)
+    model, card = import_published(tmp_path / "published.wave", S)
+    assert card.cells.stride == S
+    x = rng.normal(size=(3072, 3)).astype(np.float32)  # Z N E
+    out = predict(model, x[None, None], 1)
+    logits, offsets = reference_forward(state, x[:, ::-1].T.astype(np.float64), S)
+    np.testing.assert_allclose(out["cls"][0, 0].T, logits, atol=2e-4)
+    np.testing.assert_allclose(out["ofs"][0, 0, :, 0], offsets, atol=2e-4)
+
+
+def test_a_checkpoint_of_another_width_is_named(tmp_path, monkeypatch):
+    state = fake_published_state(4, np.random.default_rng(0))
+    del state["layers.3.conv.2.weight"]
+    save_as_torch_does(tmp_path / "broken.wave", state, monkeypatch)
+    with pytest.raises(ValueError, match=r"lacks layers\.3\.conv\.2\.weight"):
+        import_published(tmp_path / "broken.wave", 8)
+
+
+def test_a_pickle_that_would_run_code_is_refused(tmp_path):
+    class Hostile:
+        def __reduce__(self):
+            return print, ("run",)
+
+    with zipfile.ZipFile(tmp_path / "hostile.wave", "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(Hostile()))
+    with pytest.raises(ValueError, match="does not belong into a state dict"):
+        read_state_dict(tmp_path / "hostile.wave")

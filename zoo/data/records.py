@@ -1,0 +1,64 @@
+"""Labelled traces made ready for training: at the model's rate and through the station's own high-pass."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.card import InputSpec
+from edge.preprocess import HighPass
+from edge.resample import resample
+from zoo.data.labels import Arrival
+from zoo.data.seisbench import Trace
+
+S_AFTER_P_S = 0.1
+P_BEFORE_S_S = 25.0
+"""Where the unpicked partner of a phase may be: from just after P to the end, or this long before S."""
+
+TIMED_QUALITIES = {"analyst", "correlation", "consensus"}
+QUALITY_WEIGHTS = {"automatic": 0.5, "consensus": 0.8}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A trace at the model's rate, high-passed: `samples` float32 (n, 3) in Z N E; `unknown`: spans of
+    samples where an unlabelled onset may be."""
+
+    name: str
+    source: str
+    samples: NDArray[np.float32]
+    arrivals: tuple[Arrival, ...]
+    unknown: tuple[tuple[float, float], ...]
+
+
+def record_of(trace: Trace, spec: InputSpec) -> Record:
+    """Resamples and high-passes one trace exactly as the station does, and converts its labels."""
+    samples = resample(np.asarray(trace.samples, np.float64), trace.rate, spec.rate_hz)
+    if spec.highpass_hz is not None:
+        samples = HighPass(spec.highpass_hz, spec.rate_hz).feed(samples)
+    largest = np.abs(samples).max(initial=0.0)
+    if largest > 0:  # traces come in counts, m/s and nm/s; float32 must hold them all
+        samples = samples / largest
+    scale = spec.rate_hz / trace.rate
+    timed = trace.quality in TIMED_QUALITIES
+    weight = QUALITY_WEIGHTS.get(trace.quality, 1.0)
+    p = None if trace.p_sample is None else trace.p_sample * scale
+    s = None if trace.s_sample is None else trace.s_sample * scale
+    arrivals = []
+    unknown = []
+    if p is not None:
+        arrivals.append(Arrival("P", p, timed, weight))
+        if trace.s_unlabelled:
+            unknown.append((p + S_AFTER_P_S * spec.rate_hz, float(len(samples))))
+    if s is not None:
+        arrivals.append(Arrival("S", s, timed, weight))
+        if trace.p_unlabelled:
+            unknown.append((s - P_BEFORE_S_S * spec.rate_hz, s))
+    return Record(trace.name, trace.source, samples.astype(np.float32), tuple(arrivals), tuple(unknown))
+
+
+def records_of(traces: Iterable[Trace], spec: InputSpec) -> list[Record]:
+    """All traces of at least one second."""
+    records = (record_of(trace, spec) for trace in traces)
+    return [record for record in records if len(record.samples) >= spec.rate_hz]

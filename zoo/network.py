@@ -1,0 +1,82 @@
+"""Keras models and .tflite files under one roof: whatever is scored runs through the station's own picker."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.card import Card, CardError, card_path
+from edge.model import Floats
+
+Windows = NDArray[np.float32]
+
+
+class KerasNetwork:
+    """A Keras picking model with the card of its training run, as `edge.picker.Picker` takes it."""
+
+    def __init__(self, card: Card, model: keras.Model) -> None:
+        self.card = card
+        self.model = model
+
+    def infer(self, window: Floats) -> tuple[Floats, Floats]:
+        logits, offsets = self.infer_many(window[None])
+        return logits[0], offsets[0]
+
+    def infer_many(self, windows: Windows) -> tuple[Floats, Floats]:
+        """Windows (b, T, 3) to logits (b, cells, 3) and raw offsets (b, cells)."""
+        out = predict(self.model, windows[:, None])
+        return out["cls"][:, 0], out["ofs"][:, 0, :, 0]
+
+
+def predict(model: keras.Model, x: Windows, batch_size: int = 64) -> dict[str, NDArray[np.float32]]:
+    """The model's outputs as numpy arrays. The last batch is filled up, so that no backend compiles twice."""
+    surplus = -len(x) % batch_size
+    padded = np.concatenate([x, np.zeros((surplus, *x.shape[1:]), x.dtype)])
+    out: dict[str, Any] = model.predict(padded, batch_size=batch_size, verbose=0)
+    return {name: np.asarray(values[: len(x)]) for name, values in out.items()}
+
+
+class WindowRecorder:
+    """A network that answers nothing and remembers what it was asked: the first of two passes.
+
+    Windows do not depend on answers, so all windows of a data set can be collected, evaluated in large
+    batches, and answered in a second pass by `WindowAnswerer`, through the very picker that streams.
+    """
+
+    def __init__(self, card: Card) -> None:
+        self.card = card
+        self.windows: list[Floats] = []
+
+    def infer(self, window: Floats) -> tuple[Floats, Floats]:
+        self.windows.append(window)
+        cells = len(window) // self.card.cells.stride
+        return np.zeros((cells, 3), np.float32), np.zeros(cells, np.float32)
+
+
+class WindowAnswerer:
+    """The second pass: gives the answers in the order in which the windows were asked for."""
+
+    def __init__(self, card: Card, logits: Floats, offsets: Floats) -> None:
+        self.card = card
+        self._answers = iter(zip(logits, offsets, strict=True))
+
+    def infer(self, window: Floats) -> tuple[Floats, Floats]:
+        return next(self._answers)
+
+
+def load_keras(path: Path) -> KerasNetwork:
+    """A .keras file and the card that `edge-train` wrote beside it."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no model at {path}")
+    if not card_path(path).is_file():
+        raise CardError(f"{path} has no card: {card_path(path).name} is missing beside it")
+    card = Card.from_json(card_path(path).read_text())
+    return KerasNetwork(card, keras.saving.load_model(path, compile=False))
+
+
+def coarse(card: Card, windows_apart: int) -> Card:
+    """The card with a longer hop, for scoring in passing: the same cells from fewer windows."""
+    return replace(card, stream=replace(card.stream, hop=windows_apart))

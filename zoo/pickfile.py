@@ -1,0 +1,128 @@
+"""Files of picks: what a picker made on labelled traces, on continuous records, and what its peers made."""
+
+import csv
+import gzip
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edge.cells import PHASES
+from edge.pick import Phase, Pick, parse_time
+from zoo.scoring import PeerPick, Record, TracePick
+
+StoredPick = tuple[Phase, float, float]
+"""Phase, sample at the trace's own rate, probability."""
+
+
+def read_trace_picks(path: Path, picker: str | None = None) -> dict[str, list[StoredPick]]:
+    """Picks by trace name from JSON, plain or .gz: `{trace: [[phase, sample, prob], …]}`, or, with the
+    name of one `picker`, `{picker: {trace: …}}`.
+
+    Raises ValueError for anything else: other phases than P and S, probabilities outside 0..1, a picker
+    that is not there, or several and none chosen.
+    """
+    try:
+        content = json.loads(_bytes(path))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    values = list(content.values()) if isinstance(content, dict) else []
+    if values and all(isinstance(value, dict) for value in values):
+        if picker not in content:
+            raise ValueError(f"{path} holds several pickers; choose one with --picker: {', '.join(content)}")
+        content, values = content[picker], list(content[picker].values())
+    elif picker is not None:
+        raise ValueError(f"{path} holds the picks of one picker; leave --picker out")
+    if not values or not all(isinstance(value, list) for value in values):
+        raise ValueError(f"{path} is not a picks file: expected {{trace: [[phase, sample, prob], …]}}")
+    return {name: [_stored(pick, name, path) for pick in picks] for name, picks in content.items()}
+
+
+def write_trace_picks(path: Path, picks: Mapping[str, Sequence[StoredPick]]) -> None:
+    """Writes `{trace: [[phase, sample, prob], …]}` as JSON, one trace a line."""
+    rounded = {
+        name: [(phase, round(at, 2), round(prob, 4)) for phase, at, prob in made]
+        for name, made in picks.items()
+    }
+    lines = (f"{json.dumps(name)}: {json.dumps(made)}" for name, made in rounded.items())
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def on_trace(picks: Sequence[StoredPick], rate: float) -> list[TracePick]:
+    """Stored picks as seconds from the start of a trace of `rate` samples per second."""
+    return [TracePick(phase, sample / rate, prob) for phase, sample, prob in picks]
+
+
+def read_station_picks(path: Path) -> list[Pick]:
+    """Picks as `edge-pick --json` writes them, one object a line; of one id the last update counts.
+
+    Raises ValueError with the line number for a line that is no pick.
+    """
+    picks: dict[str, Pick] = {}
+    for number, line in enumerate(_bytes(path).decode().splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            pick = Pick.from_json(line)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from error
+        picks[pick.id] = pick
+    return list(picks.values())
+
+
+def read_records(folder: Path) -> dict[Record, Path]:
+    """The continuous records that `manifest.csv` lists, with their MiniSEED files."""
+    return {
+        Record(
+            row["source"],
+            f"{row['network']}.{row['station']}",
+            parse_time(row["start"]),
+            parse_time(row["end"]),
+        ): folder / row["file"]
+        for row in _table(folder / "manifest.csv", "source", "file", "network", "station", "start", "end")
+    }
+
+
+def read_peer_picks(path: Path) -> list[PeerPick]:
+    """Picks of other pickers from a CSV with network, station, phase, time and, for a consensus, n_models."""
+    return [
+        PeerPick(
+            f"{row['network']}.{row['station']}",
+            phase,
+            parse_time(row["time"]),
+            int(row.get("n_models") or 1),
+        )
+        for row in _table(path, "network", "station", "phase", "time")
+        for phase in PHASES
+        if phase == row["phase"]
+    ]
+
+
+def _table(path: Path, *columns: str) -> list[dict[str, str]]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.parent} has no {path.name}")
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        missing = [column for column in columns if column not in (reader.fieldnames or [])]
+        if missing:
+            raise ValueError(f"{path} lacks the column {missing[0]}")
+        return list(reader)
+
+
+def _bytes(path: Path) -> bytes:
+    if not path.is_file():
+        raise FileNotFoundError(f"no picks file at {path}")
+    content = path.read_bytes()
+    return gzip.decompress(content) if path.suffix == ".gz" else content
+
+
+def _stored(pick: Any, name: str, path: Path) -> StoredPick:
+    try:
+        letter, sample, prob = pick[0], float(pick[1]), float(pick[2])
+    except (TypeError, ValueError, IndexError) as error:
+        raise ValueError(f"{path}, trace {name!r}: {pick!r} is not [phase, sample, prob]") from error
+    phase = next((phase for phase in PHASES if phase == letter), None)
+    if phase is None or not math.isfinite(sample) or not 0.0 <= prob <= 1.0:
+        raise ValueError(f"{path}, trace {name!r}: {pick!r} must have phase P or S and a probability in 0…1")
+    return phase, sample, prob

@@ -1,0 +1,53 @@
+"""Runs a model over labelled traces and archives through the station's own timeline and picker."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from edge.archive import open_archive
+from edge.model import Network, load_model
+from edge.pick import NS, Phase, Pick
+from edge.station import Station
+from firmware_bridge.packet import Packet, Stream
+from zoo.data.seisbench import Trace
+from zoo.scoring import TracePick
+
+FLOAT_PEAK = 2.0**23
+"""Traces in physical units are scaled to this peak: a 24-bit digitizer at full scale."""
+
+
+def packet_of(trace: Trace) -> Packet:
+    """A labelled trace as one packet that starts at 1970 plus nothing, so that times count from its start."""
+    present = [k for k, letter in enumerate("ZNE") if letter in trace.present]
+    samples = np.asarray(trace.samples[:, present], np.float64)
+    if trace.samples.dtype.kind == "f":
+        samples = samples * (FLOAT_PEAK / max(float(np.abs(samples).max(initial=0.0)), 1e-30))
+    network, _, station = trace.station.partition(".")
+    stream = Stream(network or "XX", station or "TRACE", "", tuple(f"HH{'ZNE'[k]}" for k in present))
+    return Packet(stream, 0, trace.rate, samples, "unknown")
+
+
+def trace_picks(network: Network, trace: Trace, threshold: float) -> list[TracePick]:
+    """Picks on one labelled trace, both phases at one low threshold."""
+    station = Station(network, {"P": threshold, "S": threshold}, lambda line: None)
+    picks = [*station.feed(packet_of(trace)), *station.flush()]
+    return [TracePick(pick.phase, pick.time_ns / NS, pick.prob) for pick in picks]
+
+
+def open_network(model: Path) -> Network:
+    """A .tflite with its card, or a .keras with its card. FileNotFoundError, CardError, BackendError."""
+    if model.suffix == ".keras":
+        from zoo.network import load_keras
+
+        return load_keras(model)
+    return load_model(model)
+
+
+def archive_picks(network: Network, files: Iterable[Path], thresholds: Mapping[Phase, float]) -> list[Pick]:
+    """Picks of MiniSEED files, all stations in them."""
+    archive = open_archive(list(files))
+    channels = {key: stream.channels for key, stream in archive.instruments.items()}
+    station = Station(network, thresholds, lambda line: None, channels)
+    picks = [pick for packet in archive.packets() for pick in station.feed(packet)]
+    return picks + station.flush()

@@ -1,0 +1,253 @@
+"""edge-train: trains a picker of the zoo on SeisBench-layout data."""
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from edge.card import Card, CellSpec, InputSpec, StreamSpec, card_path
+from edge.picker import Picker
+from edge.timeline import Block, Timeline
+from zoo.data.records import Record, records_of
+from zoo.data.seisbench import Trace, read_traces
+from zoo.data.windows import TrainingSet, WindowMixer
+from zoo.network import WindowAnswerer, WindowRecorder, coarse, predict
+from zoo.pickers.lppn import LPPNConfig, build, describe
+from zoo.runner import packet_of
+from zoo.scoring import TOLERANCES_S, Labels, TracePick, best, compare, labels_of
+
+NORMALISATIONS: dict[str, dict[str, Any]] = {
+    "noise-asinh": {"name": "noise-asinh", "clip": 10.0},
+    "max-abs": {"name": "max-abs"},
+}
+SHARES = {"analyst": 0.33, "correlation": 0.12, "consensus": 0.22, "automatic": 0.10, "noise": 0.23}
+"""Of the training windows, by label quality; a quality that the data lack falls out."""
+
+OFFSET_WEIGHT = 5.0
+"""Of a squared offset error in cells against a nat of cross-entropy: 1/50 per sample² at S = 16."""
+
+EVALUATION_THRESHOLD = 0.1
+EVALUATION_HOP = 1536
+
+
+@keras.saving.register_keras_serializable("edge_pick")
+def cell_loss(target: Any, logits: Any) -> Any:
+    """Cross-entropy summed over the cells of a window; the weight of a cell is in its one-hot target."""
+    return -ops.sum(target * ops.log_softmax(logits, axis=-1), axis=(1, 2, 3))
+
+
+@keras.saving.register_keras_serializable("edge_pick")
+def sigmoid_offset_loss(target: Any, raw: Any) -> Any:
+    """Squared error of the onset within its cell, summed over the cells that hold one."""
+    error = ops.square(ops.sigmoid(raw[..., 0]) - target[..., 0])
+    return ops.sum(error * target[..., 1], axis=(1, 2))
+
+
+@keras.saving.register_keras_serializable("edge_pick")
+def linear_offset_loss(target: Any, raw: Any) -> Any:
+    """As `sigmoid_offset_loss`, for heads that are read as they are."""
+    return ops.sum(ops.square(raw[..., 0] - target[..., 0]) * target[..., 1], axis=(1, 2))
+
+
+def compile_model(model: keras.Model, config: LPPNConfig, rate: float, steps: int) -> None:
+    """AdamW with warm-up and cosine decay over all `steps`; no decay on biases and batch norm."""
+    warmup = min(500, steps // 10)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        rate / 100, steps - warmup, alpha=0.01, warmup_target=rate, warmup_steps=warmup
+    )
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=0.01, clipnorm=10.0)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    offset_loss = sigmoid_offset_loss if config.offset == "sigmoid" else linear_offset_loss
+    model.compile(
+        optimizer=optimizer,
+        loss={"cls": cell_loss, "ofs": offset_loss},
+        loss_weights={"cls": 1.0, "ofs": OFFSET_WEIGHT},
+    )
+
+
+class DevScore:
+    """F1 on labelled traces, by the picker that streams, quick enough to be asked every epoch."""
+
+    def __init__(self, card: Card, traces: list[Trace]) -> None:
+        self._card = coarse(card, EVALUATION_HOP)
+        self._labels: list[Labels] = [labels_of(trace) for trace in traces]
+        self._blocks: list[list[Block]] = []
+        for trace in traces:
+            packet = packet_of(trace)
+            timeline = Timeline(packet.stream.channels, card.input.rate_hz)
+            self._blocks.append([*timeline.feed(packet), *timeline.flush()])
+        recorder = WindowRecorder(self._card)
+        self._walk(recorder)
+        self._windows = np.stack(recorder.windows)[:, None]
+
+    def _walk(self, network: WindowRecorder | WindowAnswerer) -> dict[str, list[TracePick]]:
+        thresholds = dict.fromkeys(self._card.thresholds, EVALUATION_THRESHOLD)
+        picks = {}
+        for labels, blocks in zip(self._labels, self._blocks, strict=True):
+            picker = Picker(network, thresholds)
+            found = [pick for block in blocks for pick in picker.feed(block)] + picker.flush()
+            picks[labels.name] = [TracePick(p.phase, p.time_ns / 1e9, p.prob) for p in found]
+        return picks
+
+    def __call__(self, model: keras.Model) -> dict[str, float]:
+        """F1 by phase and tolerance at the best threshold, e.g. "P@0.5", and their mean as "score"."""
+        out = predict(model, self._windows)
+        answerer = WindowAnswerer(self._card, out["cls"][:, 0], out["ofs"][:, 0, :, 0])
+        picks = self._walk(answerer)
+        scores = {}
+        for phase in self._card.thresholds:
+            comparison = compare(self._labels, picks, phase)
+            for tolerance in (TOLERANCES_S[0], TOLERANCES_S[-1]):
+                scores[f"{phase}@{tolerance}"] = best(comparison, tolerance).f1
+        return {"score": float(np.mean(list(scores.values()))), **scores}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The files of one training run: `last` with its optimizer to go on from, `best` by the dev score,
+    `log` one JSON object an epoch."""
+
+    folder: Path
+
+    @property
+    def last(self) -> Path:
+        return self.folder / "last.keras"
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "best.keras"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.jsonl"
+
+    def history(self) -> list[dict[str, float]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Scores on dev after each epoch, keeps the best and the last, and writes the log last, so that a log
+    line always has its checkpoint."""
+
+    def __init__(self, run: Run, card: Card, dev: DevScore) -> None:
+        super().__init__()
+        self._run, self._card, self._dev = run, card, dev
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        scores = self._dev(self.model)
+        best_before = max((line["score"] for line in self._run.history()), default=-1.0)
+        self.model.save(self._run.last)
+        if scores["score"] > best_before:
+            self.model.save(self._run.best)
+            card_path(self._run.best).write_text(self._card.to_json())
+        line = {"epoch": epoch + 1, **{k: round(float(v), 5) for k, v in {**(logs or {}), **scores}.items()}}
+        with self._run.log.open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        print("  dev " + "  ".join(f"{k} {v:.3f}" for k, v in scores.items()), flush=True)
+
+
+def groups_of(traces: list[Trace], spec: InputSpec) -> dict[str, tuple[float, list[Record]]]:
+    """Records by label quality with their shares."""
+    by_quality: dict[str, list[Trace]] = {}
+    for trace in traces:
+        by_quality.setdefault(trace.quality, []).append(trace)
+    return {
+        quality: (SHARES.get(quality, 0.1), records_of(members, spec))
+        for quality, members in sorted(by_quality.items())
+    }
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="edge-train",
+        description="Trains a picker of the zoo. Interrupt it when you like: the same command goes on where "
+        "it stopped. The result is RUN/best.keras with its card, ready for `convert --int8 lppn --weights`.",
+        epilog="example: edge-train lppn --data labelled --data weak --dev labelled --run runs/lppn",
+    )
+    parser.add_argument("network", choices=["lppn"], help="which network")
+    parser.add_argument(
+        "--data", type=Path, action="append", required=True,
+        help="SeisBench folder (metadata.csv, waveforms.hdf5), its train split; repeat for several",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dev", type=Path, required=True, help="SeisBench folder whose dev split chooses the best"
+    )
+    parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and log")
+    parser.add_argument("-n", type=int, default=8, help="base width (default 8)")
+    parser.add_argument("-S", type=int, default=16, help="stride, samples a cell (default 16)")
+    parser.add_argument("-T", type=int, default=3072, help="window, samples at 100 Hz (default 3072)")
+    parser.add_argument("--steps", type=int, default=10_000, help="batches in all (default 10000)")
+    parser.add_argument("--epoch", type=int, default=500, help="batches between dev scores (default 500)")
+    parser.add_argument("--batch", type=int, default=32, help="windows a batch (default 32)")
+    parser.add_argument("--learning-rate", type=float, default=2e-3, help="peak (default 0.002)")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and data (default 0)")
+    parser.add_argument("--highpass", type=float, default=1.0, help="corner, Hz; 0 for none (default 1)")
+    parser.add_argument(
+        "--normalisation", choices=sorted(NORMALISATIONS), default="noise-asinh", help="of windows"
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parse(arguments)
+    try:
+        config = LPPNConfig(n=args.n, S=args.S, T=args.T)
+        train_traces = [trace for folder in args.data for trace in read_traces(folder, "train")]
+        dev_traces = list(read_traces(args.dev, "dev"))
+    except (FileNotFoundError, ValueError) as error:
+        print(f"edge-train: {error}", file=sys.stderr)
+        return 2
+    spec = InputSpec(100.0, config.T, args.highpass or None, NORMALISATIONS[args.normalisation])
+    card = Card(
+        name=f"lppn-n{config.n}-s{config.S}",
+        task="picking",
+        licence="MIT",
+        input=spec,
+        cells=CellSpec(config.S, config.offset),
+        stream=StreamSpec(hop=8 * config.S, lookahead=384, separation_s=1.0),
+        thresholds={"P": 0.3, "S": 0.3},
+        sigma_s={"P": 0.1, "S": 0.1},
+        training={
+            "network": describe(config),
+            "data": {folder.name: 0 for folder in args.data},
+            "seed": args.seed,
+            "steps": args.steps,
+            "batch": args.batch,
+            "learning_rate": args.learning_rate,
+            "backend": keras.backend.backend(),
+        },
+    )
+    counts = {folder.name: sum(1 for _ in read_traces(folder, "train")) for folder in args.data}
+    card = replace(card, training={**card.training, "data": counts})
+
+    keras.utils.set_random_seed(args.seed)
+    run = Run(args.run)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    done = len(run.history())
+    epochs = -(-args.steps // args.epoch)
+    print(f"{len(train_traces)} training traces, {len(dev_traces)} dev traces; epoch {done} of {epochs} done")
+    mixer = WindowMixer(groups_of(train_traces, spec), spec, config.S)
+    dev = DevScore(card, dev_traces)
+    if done:
+        model = keras.saving.load_model(run.last)
+    else:
+        model = build(config)
+        compile_model(model, config, args.learning_rate, args.steps)
+    model.fit(
+        TrainingSet(mixer, args.batch, args.epoch, args.seed, done),
+        initial_epoch=done,
+        epochs=epochs,
+        callbacks=[Checkpoint(run, card, dev)],
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
