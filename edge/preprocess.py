@@ -38,7 +38,8 @@ class HighPass:
         if self._state is None:
             self._state = self._steady[:, :, None] * samples[0]
         filtered, self._state = sosfilt(self._sos, samples, axis=0, zi=self._state)
-        return np.asarray(filtered, dtype=np.float64)
+        # One memory layout whatever the chunk, or sums over it would differ in their last bit.
+        return np.ascontiguousarray(filtered, dtype=np.float64)
 
 
 def noise_asinh(window: Samples, valid: slice, clip: float) -> Window:

@@ -62,7 +62,8 @@ def read_record(paths: Sequence[Path]) -> Record:
         try:
             traces.add_file(path, unpack_data=True)
         except MiniSEEDError as error:
-            raise ValueError(f"{path}: not readable as MiniSEED ({str(error).splitlines()[0]})") from error
+            reason = str(error).partition(" :: ")[0]
+            raise ValueError(f"{path}: not readable as MiniSEED ({reason})") from error
     by_component = {}
     names = []
     for trace in traces:
@@ -133,9 +134,11 @@ class PtyDigitizer:
     as fast, 0 for as fast as the reader drains.
 
     Use it as a context manager; inside, `device` is the path a reader opens. The clock starts, and the
-    first packet is asked for, once a reader has opened it. Nothing is ever dropped: a reader that is
-    slow, or leaves and comes back, gets what is due late. `sent` counts packets written. Leaving the
-    context stops within a tenth of a second and hangs up; bytes not read by then are lost (`wait` first).
+    first packet is asked for, once a reader has opened it. The digitizer drops nothing: a slow reader
+    gets packets late, and when the reader leaves the replay waits for the next one (what lay unread in
+    the terminal may be lost then: pyserial flushes when it opens). `sent` counts packets written. Leaving
+    the context stops within a fraction of a second and hangs up; bytes not read by then are lost, so
+    `wait` first.
     """
 
     device: str

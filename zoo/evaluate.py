@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm  # type: ignore[import-untyped]  # comes with ai-edge-litert
+from tqdm import tqdm
 
 from edge.cells import PHASES
 from edge.model import Network
@@ -112,7 +112,12 @@ def run_traces(pick_trace: PickTrace, folder: Path, split: str | None) -> Run:
 
 
 def run_records(path: Path, network: Network | None, files: Sequence[Path]) -> list[Pick]:
-    """Picks on continuous records: the model's, or those that the file of JSON lines already holds."""
+    """Picks on continuous records: the model's, or those that a file of JSON lines already holds.
+
+    Raises ValueError for a file of another kind.
+    """
+    if network is None and path.suffix != ".jsonl":
+        raise ValueError(f"{path.name}: --continuous takes a .tflite or .keras model, or picks in .jsonl")
     if network is None:
         return read_station_picks(path)
     from zoo.runner import archive_picks
@@ -200,7 +205,10 @@ def measure_continuous(
         picks,
         thresholds,
     )
-    return [asdict(one) | {"false_per_hour": round(one.false_per_hour, 2)} for one in scores]
+    return [
+        asdict(one) | {"hours": round(one.hours, 4), "false_per_hour": round(one.false_per_hour, 2)}
+        for one in scores
+    ]
 
 
 def draw(run: Run, title: str, args: argparse.Namespace, operating: Mapping[Phase, float]) -> None:
@@ -225,7 +233,8 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """Does what the command line asks for and returns all measurements; fills the folder `args.out`."""
     network = open_model(args.model)
     card = network.card.thresholds if network else {}
-    operating = operating_thresholds({}, card)
+    # Without labels the picks of a file stand as they are: a threshold has been applied already.
+    operating: dict[Phase, float] = dict.fromkeys(PHASES, 0.0) | dict(card)
     metrics: dict[str, Any] = {"command": _command(args), "model": args.picker or args.model.name}
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)

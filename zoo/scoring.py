@@ -327,7 +327,7 @@ def score_continuous(
 ) -> list[ContinuousScore]:
     """Scores by source and phase. `peers`: every pick of every peer; `consensus`: those they agree on.
 
-    Raises ValueError for a pick outside all records: it was not made on this data.
+    Raises ValueError for a pick more than 1 s outside all records: it was not made on this data.
     """
     times: dict[tuple[Record, Phase], list[int]] = {(r, phase): [] for r in records for phase in PHASES}
     for pick in picks:
@@ -355,8 +355,8 @@ def score_continuous(
 
 
 def _record_of(records: Sequence[Record], station: str, time_ns: int) -> Record:
-    for record in records:
-        if record.station == station and record.start_ns <= time_ns <= record.end_ns:
+    for record in records:  # an onset may be refined to just before the first sample
+        if record.station == station and record.start_ns - NS <= time_ns <= record.end_ns + NS:
             return record
     raise ValueError(f"a pick of {station} at {format_time(time_ns)} lies in none of the records")
 

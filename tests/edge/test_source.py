@@ -106,10 +106,9 @@ def test_a_stop_ends_the_wait_for_a_lost_device(pty: Pty, station: Station) -> N
     assert len(station.lines) == 2
 
 
-def test_the_wait_between_attempts_doubles_up_to_half_a_minute(
-    pty: Pty, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_wait_between_attempts_doubles_up_to_half_a_minute(pty: Pty) -> None:
     waits: list[float] = []
+    lines: list[str] = []
 
     class Stop(threading.Event):
         def wait(self, timeout: float | None = None) -> bool:
@@ -117,9 +116,12 @@ def test_the_wait_between_attempts_doubles_up_to_half_a_minute(
             waits.append(timeout)
             return len(waits) == 9
 
-    lines: list[str] = []
-    reading = iter(SerialSource(str(pty.link), 115200, Stop(), lines.append))
-    os.write(pty.master, b"x")
+    def report(line: str) -> None:
+        lines.append(line)
+        if line.endswith("baud"):
+            os.write(pty.master, b"x")
+
+    reading = iter(SerialSource(str(pty.link), 115200, Stop(), report))
     assert next(reading)[1] == b"x"
     pty.unplug()
     assert list(reading) == []

@@ -190,6 +190,48 @@ def test_the_way_packets_are_cut_does_not_show(cuts: list[list[Packet]]) -> None
     assert first.stats.partial_samples == second.stats.partial_samples
 
 
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([ZNE, ("EHZ",), ("EHN",), ("EHE",), ("EHN", "EHZ")]),
+            st.integers(1, 300),
+            st.sampled_from([0.0, 0.0, 0.0, 0.003, 0.4, 2.5, 40.0, 5000.0, -0.3, -3.0, -5000.0]),
+            st.sampled_from(["gnss", "gnss", "gnss", "device", "none"]),
+            st.booleans(),
+        ),
+        max_size=60,
+    )
+)
+def test_whatever_comes_every_sample_is_used_or_counted(
+    plan: list[tuple[tuple[str, ...], int, float, str, bool]],
+) -> None:
+    timeline = Timeline(ZNE, max_lag_s=10.0)
+    blocks = []
+    fed = 0
+    at = 0.0
+    for channels, n, jump, clock, damaged in plan:
+        x = counts(n, len(channels)).astype(np.float64)
+        if damaged:
+            x[n // 2] = np.nan
+        at += jump
+        one = packet(
+            x, None if clock == "none" else at, channels, clock="gnss" if clock == "gnss" else "device"
+        )
+        blocks += timeline.feed(one, T0 + round((at + n / 100) * S))
+        fed += x.size
+        if channels[-1] != "EHZ":
+            at += n / 100
+    blocks += timeline.flush()
+    used = sum(len(block.samples) * (3 - block.stream.channels.count("")) for block in blocks)
+    stats = timeline.stats
+    counted = (
+        stats.overlap_samples + stats.out_of_order_samples + stats.invalid_samples + stats.partial_samples
+    )
+    assert used + counted == fed
+    assert all(np.isfinite(block.samples).all() for block in blocks)
+
+
 # --- gaps, overlap, drift -------------------------------------------------------------------------
 
 

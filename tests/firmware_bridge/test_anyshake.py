@@ -127,6 +127,12 @@ def test_values_that_say_nothing_are_left_out(slot: int, word: bytes) -> None:
     assert packet.meta == {}
 
 
+def test_a_packet_without_channels_is_none() -> None:
+    decoder = Decoder("XX", "STA", "00")
+    assert decoder.feed(b"\x01\xfe" + bytes(17) + b"\xef\x10") == []
+    assert decoder.stats.good_packets == 0
+
+
 def test_time_jump_is_counted_and_delivered() -> None:
     encoder = Encoder(50)
     decoder = Decoder("XX", "STA", "00")

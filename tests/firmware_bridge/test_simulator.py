@@ -144,7 +144,7 @@ def test_paced_replay_gives_the_same_packets() -> None:
         assert np.array_equal(join(read_packets(digitizer.device, 50)), samples)
 
 
-def test_a_reader_that_comes_back_misses_nothing() -> None:
+def test_the_replay_waits_for_a_reader_that_left() -> None:
     record = synthetic_earthquake()
     sent = list(packets_of(record.samples[:100], record.rate, record.start_ns))
     reader_left = threading.Event()
@@ -157,8 +157,21 @@ def test_a_reader_that_comes_back_misses_nothing() -> None:
     with PtyDigitizer(packets(), speed=0) as digitizer:
         first = read_packets(digitizer.device, 4)
         reader_left.set()
+        assert not digitizer.wait(1)  # held back while nobody listens
         second = read_packets(digitizer.device, 6)
     assert np.array_equal(join(first + second), record.samples[:100])
+
+
+def test_wait_lasts_until_the_last_byte_is_read() -> None:
+    data = bytes(6000)  # the terminal takes it all, in two steps
+    with PtyDigitizer([(0, data)], speed=0) as digitizer:
+        reader = os.open(digitizer.device, os.O_RDONLY | os.O_NOCTTY)
+        assert not digitizer.wait(1)
+        got = 0
+        while got < len(data):
+            got += len(os.read(reader, 1000))
+        assert digitizer.wait(10)
+        os.close(reader)
 
 
 def test_nothing_is_sent_before_a_reader_opens() -> None:

@@ -1,0 +1,1 @@
+"""`make demo`: a simulated digitizer, the real station runtime, and a picture of what it picked."""

@@ -1,0 +1,154 @@
+"""The real chain: digitizer bytes on a pseudo-terminal into the edge-pick program, against a replay."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pymseed import MS3TraceList, nslc2sourceid
+
+from edge.model import load_model
+from edge.pick import NS, Pick, parse_time
+from edge.station import Station
+from firmware_bridge.anyshake import Decoder
+from firmware_bridge.packet import Packet
+from firmware_bridge.simulator import PtyDigitizer, packets_of, read_record
+from firmware_bridge.synthetic import synthetic_earthquake
+
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "continuous"
+LOW = ["--p-threshold", "0.1", "--s-threshold", "0.1"]
+
+
+def write_mseed(path, samples, start_ns, station="BW.RJOB.", channels=("EHZ", "EHN", "EHE")):
+    network, code, location = station.split(".")
+    traces = MS3TraceList()
+    for channel, column in zip(channels, samples.T, strict=True):
+        sourceid = nslc2sourceid(network, code, location, channel)
+        traces.add_data(sourceid, np.ascontiguousarray(column, np.int32), "i", 100.0, starttime=start_ns)
+    traces.to_file(str(path), format_version=2)
+
+
+def edge_pick(*arguments):
+    return [sys.executable, "-m", "edge.cli", *arguments]
+
+
+def replayed(path, *arguments):
+    done = subprocess.run(
+        edge_pick("--replay", str(path), *LOW, *arguments), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return [Pick.from_json(line) for line in done.stdout.splitlines()]
+
+
+def through_pty(samples, start_ns, station, speed):
+    with PtyDigitizer(packets_of(samples, 100, start_ns), speed) as digitizer:
+        process = subprocess.Popen(
+            edge_pick("--device", digitizer.device, "--station", station, *LOW),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert digitizer.wait(timeout_s=120), "edge-pick did not read the port"
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 0, err
+    assert "0 bad checksums, 0 bytes skipped" in err
+    return [Pick.from_json(line) for line in out.splitlines()]
+
+
+def what_matters(picks):
+    """All of a pick but who vouches for its time: a file does not say."""
+    return [json.loads(pick.to_json()) | {"clock": None, "channels": None, "id": None} for pick in picks]
+
+
+def test_real_time_on_a_serial_port_equals_replay(tmp_path):
+    """A real earthquake (ObsPy's example record) at the speed at which it happened."""
+    obspy = pytest.importorskip("obspy", reason="ObsPy, which brings the record, has no wheel here")
+    stream = obspy.read()
+    samples = np.stack([np.rint(100 * stream.select(component=c)[0].data) for c in "ZNE"], axis=1).astype(
+        np.int32
+    )
+    start_ns = stream[0].stats.starttime.ns
+    write_mseed(tmp_path / "record.mseed", samples, start_ns)
+    live = through_pty(samples, start_ns, "BW.RJOB.", speed=1)
+    replay = replayed(tmp_path / "record.mseed")
+    assert {pick.phase for pick in live} == {"P", "S"}
+    assert what_matters(live) == what_matters(replay)
+    assert [pick.id for pick in live] == [pick.id for pick in replay]
+    assert {pick.clock for pick in live} == {"gnss"}
+    # Read off the record by eye: P 4.73 s, S 5.70 s after its start.
+    best = {phase: max((p for p in live if p.phase == phase), key=lambda p: p.prob) for phase in "PS"}
+    assert abs(best["P"].time_ns - parse_time("2009-08-24T00:20:07.73Z")) < 0.3 * NS
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the continuous records of ../shared are not here")
+def test_an_aftershock_storm_through_the_port_equals_replay(tmp_path):
+    record = read_record([SHARED / "ridgecrest" / "2019.185.17.CI.CLC.HH.mseed"])
+    begin = round((parse_time("2019-07-04T17:33:00Z") - record.start_ns) * record.rate / NS)
+    samples = record.samples[begin : begin + 600 * record.rate]
+    start_ns = parse_time("2019-07-04T17:33:00Z")
+    write_mseed(tmp_path / "storm.mseed", samples, start_ns, "CI.CLC.", ("HHZ", "HHN", "HHE"))
+    live = through_pty(samples, start_ns, "CI.CLC.", speed=0)
+    replay = replayed(tmp_path / "storm.mseed")
+    assert len(live) > 20
+    assert what_matters(live) == what_matters(replay)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return load_model()
+
+
+@pytest.fixture(scope="module")
+def wire():
+    made = synthetic_earthquake(3)
+    return made, b"".join(data for _, data in packets_of(made.samples, made.rate, made.start_ns))
+
+
+def picks_from(network, chunks):
+    decoder, station = Decoder("XX", "TEST", "00"), Station(network, {"P": 0.1, "S": 0.1}, lambda line: None)
+    picks = [pick for chunk in chunks for packet in decoder.feed(chunk) for pick in station.feed(packet)]
+    return picks + station.flush()
+
+
+@given(data=st.data())
+@settings(max_examples=10, deadline=None)
+def test_picks_do_not_depend_on_how_the_bytes_were_cut(network, wire, data):
+    made, stream = wire
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=60)))
+    chunks = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    whole = Packet(
+        next(iter(Decoder("XX", "TEST", "00").feed(stream))).stream,
+        made.start_ns,
+        100.0,
+        made.samples,
+        "gnss",
+    )
+    station = Station(network, {"P": 0.1, "S": 0.1}, lambda line: None)
+    expected = [*station.feed(whole), *station.flush()]
+    assert expected
+    assert picks_from(network, chunks) == expected
+
+
+def test_a_damaged_stretch_costs_no_pick_outside_of_it(network, wire):
+    made, stream = wire
+    damaged = bytearray(stream)
+    cut = len(stream) // 2
+    damaged[cut : cut + 500] = b"\xff" * 300  # 200 bytes missing, 300 wrong, after P and S
+    clean = picks_from(network, [stream])
+    through = picks_from(network, [bytes(damaged)])
+    gap_ns = made.start_ns + round(cut / len(stream) * 60 * NS)
+    before = [p for p in clean if p.time_ns < gap_ns - 4 * NS]
+    kept = [p for p in through if p.time_ns < gap_ns - 4 * NS]
+    assert before
+    assert [p.phase for p in kept] == [p.phase for p in before]
+    # The last window before the gap ends earlier, so its noise level is another one.
+    assert all(abs(a.time_ns - b.time_ns) < 0.05 * NS for a, b in zip(kept, before, strict=True))
