@@ -8,26 +8,26 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test lint clean
 
-demo: $(VENV)/demo
+demo: $(VENV)/demo-installed
 	$(BIN)/python -m demo
 
-test: $(VENV)/test
+test: $(VENV)/test-installed
 	$(BIN)/python -m pytest -n 2
 
-lint: $(VENV)/test
+lint: $(VENV)/test-installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-$(VENV)/python:
+$(VENV)/created:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-$(VENV)/demo: pyproject.toml | $(VENV)/python
+$(VENV)/demo-installed: pyproject.toml | $(VENV)/created
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[demo]'
 	touch $@
 
-$(VENV)/test: pyproject.toml | $(VENV)/python
+$(VENV)/test-installed: pyproject.toml | $(VENV)/created
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$(TEST_EXTRAS)]'
 	touch $@
 
