@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from itertools import takewhile
 
 import numpy as np
@@ -113,7 +112,7 @@ class _Track:
     rate: float = 0.0
     anchor_ns: int | None = None
     broken: bool = False  # its last packet ended in invalid samples
-    late_ns: int = 0  # data far in the past since the last that was not
+    late_ns: int = 0  # duration of what came from the past since the last that did not
     silent: bool = False  # no longer waited for
 
     def run(self) -> int:
@@ -246,8 +245,7 @@ class Timeline:
         if track.end_ns is not None:
             overlap = round((track.end_ns - start_ns) * rate / _S)  # below 0: a gap
             if overlap >= len(samples):
-                if track.end_ns - start_ns > _SET_BACK_NS:
-                    track.late_ns += _span_ns(packet)
+                track.late_ns += _span_ns(packet)
                 return len(samples)
             if overlap > 0:
                 self.stats.overlap_samples += overlap
@@ -319,7 +317,7 @@ class Timeline:
         start_ns = head.start_ns + anchor_ns
         ended_ns, before = self._last or (start_ns, replace(stream, channels=self._slots))
         gap_s = (start_ns - ended_ns) / _S
-        when = datetime.fromtimestamp(start_ns // _S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        when = f"{np.datetime64(start_ns // _S, 's')}Z"
         if gap_s * head.rate > 0.5:
             self.stats.gaps += 1
             self.stats.gap_s += gap_s

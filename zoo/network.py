@@ -78,5 +78,8 @@ def load_keras(path: Path) -> KerasNetwork:
 
 
 def coarse(card: Card, windows_apart: int) -> Card:
-    """The card with a longer hop, for scoring in passing: the same cells from fewer windows."""
-    return replace(card, stream=replace(card.stream, hop=windows_apart))
+    """The card with a longer hop, at most `windows_apart` samples and what the window allows, for scoring in
+    passing: the same cells from fewer windows."""
+    step = 8 * card.cells.stride
+    longest = min(windows_apart, card.input.window - card.stream.lookahead)
+    return replace(card, stream=replace(card.stream, hop=max(longest // step * step, card.stream.hop)))

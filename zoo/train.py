@@ -23,6 +23,7 @@ from zoo.runner import packet_of
 from zoo.scoring import TOLERANCES_S, Labels, TracePick, best, compare, labels_of
 
 NORMALISATIONS: dict[str, dict[str, Any]] = {
+    "rms-root": {"name": "rms-root", "clip": 4.0},
     "noise-asinh": {"name": "noise-asinh", "clip": 10.0},
     "max-abs": {"name": "max-abs"},
 }
@@ -139,13 +140,19 @@ class Checkpoint(keras.callbacks.Callback):
         super().__init__()
         self._run, self._card, self._dev = run, card, dev
 
+    def _save(self, path: Path) -> None:
+        """In one step, so that an interruption leaves the old file or the new one."""
+        partial = path.with_suffix(".partial.keras")
+        self.model.save(partial)
+        partial.replace(path)
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         scores = self._dev(self.model)
         best_before = max((line["score"] for line in self._run.history()), default=-1.0)
-        self.model.save(self._run.last)
         if scores["score"] > best_before:
-            self.model.save(self._run.best)
             card_path(self._run.best).write_text(self._card.to_json())
+            self._save(self._run.best)
+        self._save(self._run.last)
         line = {"epoch": epoch + 1, **{k: round(float(v), 5) for k, v in {**(logs or {}), **scores}.items()}}
         with self._run.log.open("a") as log:
             log.write(json.dumps(line) + "\n")
@@ -189,7 +196,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of weights and data (default 0)")
     parser.add_argument("--highpass", type=float, default=1.0, help="corner, Hz; 0 for none (default 1)")
     parser.add_argument(
-        "--normalisation", choices=sorted(NORMALISATIONS), default="noise-asinh", help="of windows"
+        "--normalisation", choices=sorted(NORMALISATIONS), default="rms-root", help="of windows"
     )
     return parser.parse_args(arguments)
 

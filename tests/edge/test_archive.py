@@ -114,7 +114,7 @@ def test_a_file_or_its_copy_given_twice_is_read_once(tmp_path: Path) -> None:
 def test_floating_point_records_become_float64(
     tmp_path: Path, kind: str, dtype: type, encoding: DataEncoding, version: int
 ) -> None:
-    x = np.random.default_rng(1).standard_normal(1000).astype(dtype)
+    x: NDArray[np.generic] = np.random.default_rng(1).standard_normal(1000).astype(dtype)
     path = write(tmp_path / "f.mseed", [("XX_AAA_00_HHZ", 0, x)], 100.0, encoding, version, kind)
     packets = list(open_archive([path]).packets())
     assert {packet.samples.dtype for packet in packets} == {np.dtype(np.float64)}

@@ -299,6 +299,13 @@ def test_repeats_and_stragglers_are_dropped() -> None:
     assert timeline.stats.out_of_order_samples == 600
 
 
+def test_a_long_repeat_is_not_taken_for_a_clock_set_back() -> None:
+    x = counts(100_000)
+    timeline = Timeline(ZNE)
+    [(_, samples, _)] = segments(play(timeline, [packet(x), packet(x), packet(x[:50_000])]))
+    np.testing.assert_array_equal(samples, x)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_invalid_samples_are_a_gap_at_their_place(bad: float) -> None:
     x = counts(300).astype(np.float64)

@@ -1,0 +1,205 @@
+"""`edge-evaluate` from the command line to its files."""
+
+import csv
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import matplotlib.image
+import numpy as np
+import pytest
+
+from edge.pick import NS, Pick, format_time
+from zoo.evaluate import main
+from zoo.pickfile import read_trace_picks, write_trace_picks
+
+RATE = 100.0
+COUNT = 14
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """14 traces of a minute with P at 20 s and S at 24 s, and 2 of noise."""
+    folder = tmp_path / "set"
+    folder.mkdir()
+    rng = np.random.default_rng(3)
+    rows = []
+    with h5py.File(folder / "waveforms.hdf5", "w") as file:
+        for k in range(COUNT + 2):
+            quake = k < COUNT
+            samples = rng.normal(0.0, 10.0, (3, 6000))
+            if quake:
+                samples[:, 2000:] *= 5.0
+                samples[:, 2400:] *= 4.0
+            file[f"data/t{k}"] = samples.astype(np.int32)
+            rows.append(
+                {
+                    "trace_name": f"t{k}",
+                    "split": "dev" if k % 2 else "test",
+                    "source": "east" if k < 7 else "west",
+                    "trace_sampling_rate_hz": RATE,
+                    "trace_p_arrival_sample": 2000 if quake else "",
+                    "trace_s_arrival_sample": 2400 if quake else "",
+                    "trace_category": "earthquake" if quake else "noise",
+                }
+            )
+    write_csv(folder / "metadata.csv", rows)
+    return folder
+
+
+def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def made() -> dict[str, list[tuple[Any, float, float]]]:
+    """P always right, S right on half of the traces and 1 s late on the others, one pick on noise."""
+    picks: dict[str, list[tuple[Any, float, float]]] = {
+        f"t{k}": [("P", 2003.0, 0.9), ("S", 2400.0 + 100 * (k % 2), 0.7)] for k in range(COUNT)
+    }
+    return picks | {f"t{COUNT}": [("P", 500.0, 0.95)], f"t{COUNT + 1}": []}
+
+
+def test_a_picks_file_from_end_to_end(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_trace_picks(tmp_path / "mine.json", made())
+    out = tmp_path / "deep" / "out"
+    assert main([str(tmp_path / "mine.json"), "--data", str(data), "--out", str(out)]) == 0
+
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["command"] == "edge-evaluate mine.json --data set --out out"
+    assert str(tmp_path) not in json.dumps(metrics)
+    assert (metrics["model"], metrics["data"], metrics["traces"]) == ("mine.json", "set", COUNT + 2)
+    p, s = metrics["phases"]["P"], metrics["phases"]["S"]
+    assert p["labels"] == COUNT
+    assert p["best"]["scores"]["0.1"]["f1"] == 1.0
+    assert p["best"]["residual"] == {"count": COUNT, "mean_s": 0.03, "std_s": 0.0, "mae_s": 0.03}
+    assert (s["best"]["scores"]["0.5"]["precision"], s["best"]["scores"]["0.5"]["recall"]) == (0.5, 0.5)
+    assert s["best"]["by_source"]["east"] == {"labels": 7, "scores": s["best"]["by_source"]["east"]["scores"]}
+    assert sum(part["labels"] for part in p["best"]["by_snr_db"].values()) == COUNT
+    assert [one["threshold"] for one in p["curve"]["0.2"]][:2] == [0.05, 0.1]
+    assert metrics["operating_thresholds"] == {"P": 0.9, "S": 0.7}
+    assert metrics["noise_false_per_hour"]["P"]["0.9"] == pytest.approx(30.0)  # one pick in two minutes
+    assert metrics["noise_false_per_hour"]["S"]["0.05"] == 0.0
+
+    for name in ("residuals", "precision_recall", "f1_by_snr", "examples"):
+        image = matplotlib.image.imread(out / f"{name}.png")
+        assert min(image.shape[:2]) > 300
+        assert image[..., :3].std() > 0.05  # something is drawn
+
+    table = capsys.readouterr().out
+    assert f"mine.json on set: {COUNT + 2} traces" in table
+    assert "P best  0.90       14      1.000" in table
+    assert "noise windows: 30.0 false P picks an hour at threshold 0.9" in table
+
+
+def test_a_split_of_one_picker_of_several(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    silent = {name: [] for name in made()}
+    path = tmp_path / "peers.json.gz"
+    path.write_bytes(gzip.compress(json.dumps({"loud": made(), "silent": silent}).encode()))
+    assert main([str(path), "--picker", "loud", "--data", str(data), "--split", "dev"]) == 0
+    assert "loud on set, dev: 8 traces" in capsys.readouterr().out
+    assert main([str(path), "--picker", "silent", "--data", str(data), "--split", "dev"]) == 0
+    assert "0.000" in capsys.readouterr().out
+    assert main([str(path), "--data", str(data)]) == 1
+    assert "choose one with --picker: loud, silent" in capsys.readouterr().err
+
+
+def test_picks_survive_their_file(tmp_path: Path) -> None:
+    write_trace_picks(tmp_path / "picks.json", made())
+    assert read_trace_picks(tmp_path / "picks.json") == made()
+
+
+@pytest.fixture
+def continuous(tmp_path: Path) -> Path:
+    """One hour of station XX.ABC on which two peers agree on P at 1000 s and one sees another at 2000 s."""
+    folder = tmp_path / "continuous"
+    folder.mkdir()
+    station = {"source": "valley", "network": "XX", "station": "ABC"}
+    times = {"start": format_time(0), "end": format_time(3600 * NS)}
+    write_csv(folder / "manifest.csv", [station | times | {"file": "a.mseed"}])
+    peers = [station | {"phase": "P", "time": format_time(at * NS)} for at in (1000, 1000, 2000)]
+    write_csv(folder / "peer_picks_raw.csv", peers)
+    write_csv(folder / "peer_consensus_picks.csv", [peers[0] | {"n_models": 2}])
+    return folder
+
+
+def station_pick(second: float, update: int = 0) -> Pick:
+    return Pick(
+        id=f"{second:016.1f}",
+        station="XX.ABC.",
+        channels=("HHZ",),
+        phase="P",
+        time_ns=round(second * NS),
+        prob=0.4,
+        sigma=0.05,
+        snr_db=10.0,
+        amp=1.0,
+        clock="gnss",
+        latency_s=1.0,
+        model="m@0",
+        update=update,
+    )
+
+
+def test_lines_of_edge_pick_against_peers(
+    continuous: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picks = [station_pick(1000.1), station_pick(1000.1, update=1), station_pick(2000.2), station_pick(3000.0)]
+    path = tmp_path / "picks.jsonl"
+    path.write_text("\n".join(one.to_json() for one in picks) + "\n")
+    assert main([str(path), "--continuous", str(continuous), "--out", str(tmp_path / "out")]) == 0
+    p = json.loads((tmp_path / "out" / "metrics.json").read_text())["continuous"][0]
+    assert (p["source"], p["phase"], p["hours"], p["picks"], p["false"]) == ("valley", "P", 1.0, 3, 1)
+    assert (p["agreed"], p["recalled"]) == ({"2": 1}, {"2": 1})
+    assert "valley  P  0.00       1.0    3      1.0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "said"),
+    [
+        ("picks.json", "{}", ["--data", "set"], "is not a picks file"),
+        ("picks.json", "nonsense", ["--data", "set"], "is not JSON"),
+        ("picks.json", '{"t0": [["P", 1, 0.5]]}', ["--data", "set", "--split", "dev"], "lacks trace 't1'"),
+        ("picks.json", '{"t0": [["Pn", 1, 0.5]]}', ["--data", "set"], "must have phase P or S"),
+        ("picks.json", '{"t0": [["P", 1, 19.5]]}', ["--data", "set"], "probability in 0…1"),
+        ("picks.json", '{"t0": []}', ["--data", "set", "--picker", "x"], "leave --picker out"),
+        (
+            "picks.json",
+            '{"t0": []}',
+            ["--data", "set", "--split", "all"],
+            "no split 'all'; it has test (8), dev (8)",
+        ),
+        ("picks.json", '{"t0": []}', ["--data", "."], "no metadata.csv"),
+        ("picks.json", '{"t0": []}', [], "give --data FOLDER, --continuous FOLDER or both"),
+        ("picks.json", '{"t0": []}', ["--continuous", "continuous"], "or picks in .jsonl"),
+        ("picks.jsonl", "{}", ["--continuous", "continuous"], "line 1: not a pick"),
+        ("picks.jsonl", "{}", ["--data", "set"], "or picks in .json"),
+        ("picks.jsonl", "", ["--continuous", "set"], "has no manifest.csv"),
+        (None, "", ["--data", "set"], "no picks file at"),
+    ],
+)
+def test_mistakes_are_answered_with_one_line(
+    data: Path,
+    continuous: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str | None,
+    content: str,
+    options: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if name:
+        Path(name).write_text(content)
+    assert main([name or "gone.json", *options]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.startswith("edge-evaluate: ")
+    assert error.count("\n") == 1
