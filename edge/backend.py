@@ -74,10 +74,11 @@ class LiteRT:
             self._interpreter = interpreter_class(model_path=str(model), num_threads=1)
             self._interpreter.allocate_tensors()
             runner = self._interpreter.get_signature_runner()
+            (name,) = runner.get_input_details()
         except (ValueError, RuntimeError, SystemError, AttributeError) as error:
             hint = " (tflite-runtime needs numpy < 2)" if "_ARRAY_API" in str(error) else ""
-            raise BackendError(f"{self._runtime} cannot load {model.name}{hint}: {error}") from error
-        (name,) = runner.get_input_details()
+            reason = " ".join(str(error).split())  # the runtimes' messages have line ends in them
+            raise BackendError(f"{self._runtime} cannot load {model.name}{hint}: {reason}") from error
         self._input = runner.get_input_details()[name]
         self._outputs = runner.get_output_details()
         self._description = Description(

@@ -4,11 +4,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+import numpy as np
 
 from edge.cells import PHASES, OffsetKind
 from edge.pick import Phase
+from edge.preprocess import normaliser
 
 CARD_VERSION = 1
 
@@ -73,11 +77,11 @@ class Card:
         return json.dumps({"card": CARD_VERSION, **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> "Card":
+    def from_json(cls, text: str | bytes) -> "Card":
         """CardError names the first key that is missing or wrong."""
         try:
             fields = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise CardError(f"the card is not JSON: {error}") from error
         if not isinstance(fields, dict) or fields.pop("card", None) != CARD_VERSION:
             raise CardError(f"the card's key 'card' must be {CARD_VERSION}, the version this program reads")
@@ -94,20 +98,51 @@ class Card:
         return card
 
     def check(self) -> None:
-        """CardError if the numbers contradict each other."""
-        step = 8 * self.cells.stride
+        """CardError if a value is of the wrong kind, out of range, or contradicts another."""
+
+        def must(key: str, value: object, fits: bool, rule: str) -> None:
+            if not fits:
+                raise CardError(f"the card's {key} = {value!r} must be {rule}")
+
+        for key in ("name", "task", "licence", "sha256"):
+            must(key, getattr(self, key), isinstance(getattr(self, key), str), "a text")
+        for key in ("thresholds", "sigma_s", "training", "quantisation", "metrics"):
+            must(key, getattr(self, key), isinstance(getattr(self, key), Mapping), "an object")
+        rate, corner, stride = self.input.rate_hz, self.input.highpass_hz, self.cells.stride
+        must("input.rate_hz", rate, _above_zero(rate), "a number above 0")
+        fits = corner is None or (_above_zero(corner) and corner < rate / 2)
+        must("input.highpass_hz", corner, fits, f"null or between 0 and {rate / 2:g}")
+        try:
+            normaliser(self.input.normalisation)(np.ones((2, 3)), slice(0, 2))
+        except (TypeError, ValueError) as error:
+            raise CardError(f"the card's input.normalisation cannot be used: {error}") from error
+        must("cells.stride", stride, _whole(stride) and stride > 0, "a whole number above 0")
+        offset = self.cells.offset
+        must("cells.offset", offset, offset in get_args(OffsetKind), "sigmoid or linear")
         for key, value in (("input.window", self.input.window), ("stream.hop", self.stream.hop)):
-            if value <= 0 or value % step:
-                raise CardError(f"the card's {key} = {value} must be a multiple of 8 strides = {step}")
-        if self.stream.lookahead % self.cells.stride:
-            raise CardError(f"the card's stream.lookahead must be a multiple of {self.cells.stride}")
-        if self.stream.hop + self.stream.lookahead > self.input.window:
+            fits = _whole(value) and value > 0 and value % (8 * stride) == 0
+            must(key, value, fits, f"a multiple of 8 strides = {8 * stride}")
+        ahead = self.stream.lookahead
+        fits = _whole(ahead) and ahead >= 0 and ahead % stride == 0
+        must("stream.lookahead", ahead, fits, f"0 or a multiple of the stride, {stride}")
+        if self.stream.hop + ahead > self.input.window:
             raise CardError("the card's stream.hop + stream.lookahead exceed input.window")
+        separation = self.stream.separation_s
+        must("stream.separation_s", separation, _above_zero(separation), "a number above 0")
         for phase in PHASES:
-            if not 0.0 < self.thresholds.get(phase, 0.0) < 1.0:
-                raise CardError(f"the card's thresholds.{phase} must lie between 0 and 1")
-            if phase not in self.sigma_s:
-                raise CardError(f"the card lacks sigma_s.{phase}")
+            threshold, sigma = self.thresholds.get(phase), self.sigma_s.get(phase)
+            fits = threshold is not None and _above_zero(threshold) and threshold < 1
+            must(f"thresholds.{phase}", threshold, fits, "between 0 and 1")
+            fits = sigma is not None and _above_zero(sigma)
+            must(f"sigma_s.{phase}", sigma, fits, "a number of seconds above 0")
+
+
+def _whole(value: object) -> bool:
+    return type(value) is int
+
+
+def _above_zero(value: float) -> bool:
+    return type(value) in (int, float) and 0 < value < inf
 
 
 def card_path(model: Path) -> Path:
@@ -122,7 +157,9 @@ def read_card(model: Path) -> Card:
         raise FileNotFoundError(f"no model at {model}")
     if not path.is_file():
         raise CardError(f"{model} has no card: {path.name} is missing beside it")
-    card = Card.from_json(path.read_text())
+    card = Card.from_json(path.read_bytes())
+    if not card.sha256:
+        raise CardError(f"the card {path.name} lacks the key 'sha256'")
     found = hashlib.sha256(model.read_bytes()).hexdigest()
     if found != card.sha256:
         raise CardError(

@@ -18,12 +18,9 @@ from edge.cells import PHASES
 from edge.model import DEFAULT_MODEL, TFLiteNetwork, load_model
 from edge.pick import Phase, Pick
 from edge.sinks import FileSink, LineSink, Sink
-from edge.source import DeviceError, SerialSource
+from edge.source import DeviceError, LineWatch, SerialSource
 from edge.station import Station
 from firmware_bridge.anyshake import Decoder
-
-SILENCE_BYTES = 4096
-"""After so many bytes without a packet the operator is told that the protocol or the speed is wrong."""
 
 DESCRIPTION = """\
 Picks P and S onsets from a digitizer on a serial port, or from MiniSEED files.
@@ -147,7 +144,10 @@ def replay(
 ) -> Iterator[Pick]:
     """Picks of MiniSEED files, as fast as the CPU allows. ValueError if there is nothing to replay."""
     archive = open_archive(args.replay)
-    for problem in archive.problems:
+    problems = archive.problems
+    if not archive.instruments:
+        raise ValueError("; ".join(["nothing to replay", *problems]))
+    for problem in problems:
         report(problem)
     wanted = None if args.station is None else ".".join(args.station)
     channels = {
@@ -157,7 +157,7 @@ def replay(
     }
     if not channels:
         there = ", ".join(sorted({stream.station_id for stream in archive.instruments.values()}))
-        raise ValueError(f"no records of {wanted} here; there are {there}" if there else "nothing to replay")
+        raise ValueError(f"no records of {wanted} here; there are {there}")
     station = Station(network, thresholds, report, channels)
     bar = tqdm(
         archive.packets(), "replaying", archive.record_count, unit="record", disable=not sys.stderr.isatty()
@@ -168,6 +168,9 @@ def replay(
         if packet.stream.instrument in channels:
             yield from station.feed(packet)
     yield from station.flush()
+    for problem in archive.problems:
+        if problem not in problems:  # found while decoding
+            report(problem)
 
 
 def listen(
@@ -178,16 +181,11 @@ def listen(
     station = Station(network, thresholds, report)
     described = network.describe()
     report(f"{network.card.identity} on {described.runtime}, {described.device}")
-    unheard = 0
+    watch = LineWatch(args.device)
     for arrival_ns, data in SerialSource(args.device, args.baud, stop, report):
         packets = decoder.feed(data)
-        unheard = 0 if packets else unheard + len(data)
-        if unheard >= SILENCE_BYTES:
-            report(
-                f"{args.device}: {unheard} bytes and no AnyShake v3 packet; try another --baud "
-                "(57600, 230400, 460800), or is it another protocol?"
-            )
-            unheard = 0
+        for line in watch.feed(arrival_ns, len(data), len(packets)):
+            report(line)
         for packet in packets:
             yield from station.feed(packet, arrival_ns)
     yield from station.flush()

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from math import inf
+from typing import Any, Literal, get_args
 
 from firmware_bridge.packet import Clock
 
@@ -38,6 +40,36 @@ def pick_id(instrument: str, phase: Phase, time_ns: int, cell_ns: int, model: st
     """
     key = f"{instrument}|{phase}|{round(time_ns / cell_ns)}|{model}"
     return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float) and -inf < value < inf
+
+
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "id": _text,
+    "v": lambda value: value == WIRE_VERSION,
+    "station": _text,
+    "channels": _text,
+    "phase": lambda value: value in get_args(Phase),
+    "time": _text,
+    "prob": _number,
+    "sigma": _number,
+    "snr_db": _number,
+    "amp": _number,
+    "amp_unit": _text,
+    "polarity": lambda value: value is None or value in get_args(Polarity),
+    "polarity_prob": lambda value: value is None or _number(value),
+    "clock": lambda value: value in get_args(Clock),
+    "latency_s": _number,
+    "update": lambda value: type(value) is int,
+    "model": _text,
+}
+"""What each key of a pick's JSON form may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +130,9 @@ class Pick:
         """Reads what `to_json` wrote. ValueError names what is missing or malformed."""
         try:
             fields: dict[str, Any] = json.loads(line)
-            if fields["v"] != WIRE_VERSION:
-                raise ValueError(f"pick version {fields['v']} is not {WIRE_VERSION}")
+            for key, fits in _FITS.items():
+                if not fits(fields[key]):
+                    raise ValueError(f"{key} cannot be {fields[key]!r:.40}")
             return cls(
                 id=fields["id"],
                 station=fields["station"],
@@ -118,8 +151,10 @@ class Pick:
                 polarity_prob=fields["polarity_prob"],
                 update=fields["update"],
             )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"not a pick: {error!r} in {line[:80]!r}") from error
+        except KeyError as error:
+            raise ValueError(f"not a pick: {error} is missing in {line[:80]!r}") from error
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ValueError(f"not a pick: {error} in {line[:80]!r}") from error
 
     def to_text(self) -> str:
         """One readable line for a terminal."""

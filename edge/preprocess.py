@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt, sosfilt_zi
 
+ROUNDING = 1e-12
+"""What the filter leaves of a constant, as a fraction of it, is less; what ground motion leaves is more."""
+
 Samples = NDArray[np.float64]
 Window = NDArray[np.float32]
 
@@ -19,7 +22,8 @@ class HighPass:
     """Second-order Butterworth high-pass over a stream of shape (n, channels), state kept between calls.
 
     It is causal, so no energy runs ahead of an onset, and it starts as if the first sample had lasted
-    forever, so that an offset of the digitizer makes no step.
+    forever, so that an offset of the digitizer makes no step. A component that stands still becomes
+    exactly zero: normalisation would blow the filter's rounding up to a signal.
     """
 
     def __init__(self, corner_hz: float, rate: float) -> None:
@@ -37,7 +41,9 @@ class HighPass:
             return samples
         if self._state is None:
             self._state = self._steady[:, :, None] * samples[0]
+            self._floor = ROUNDING * np.abs(samples[0])
         filtered, self._state = sosfilt(self._sos, samples, axis=0, zi=self._state)
+        filtered[np.abs(filtered) <= self._floor + ROUNDING * np.abs(samples)] = 0.0
         # One memory layout whatever the chunk, or sums over it would differ in their last bit.
         return np.ascontiguousarray(filtered, dtype=np.float64)
 

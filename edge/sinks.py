@@ -1,5 +1,6 @@
 """Where picks go: lines on standard output, and a file of JSON lines."""
 
+import os
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -35,8 +36,9 @@ class LineSink:
 class FileSink:
     """Appends JSON lines to a file, each written through before the next.
 
-    Appending, so that a restart loses nothing; a pick written twice has the same id. Picks that cannot be
-    written (a full disk) wait in memory and are tried again with the next one and at the end.
+    Appending, so that a restart loses nothing; a pick written twice has the same id. A line that a power
+    cut left unfinished is closed first, so that it does not spoil the next. Picks that cannot be written
+    (a full disk) wait in memory and are tried again with the next one and at the end.
     """
 
     def __init__(self, path: Path, report: Report) -> None:
@@ -44,7 +46,7 @@ class FileSink:
         self._file = path.open("ab", buffering=0)
         self._path = path
         self._report = report
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[bytes] = deque([b"\n"] if _ends_within_a_line(path) else [])
 
     def send(self, pick: Pick) -> None:
         self._waiting.append(pick.to_json().encode() + b"\n")
@@ -69,3 +71,11 @@ class FileSink:
                 self._waiting[0] = line[written:]
             else:
                 self._waiting.popleft()
+
+
+def _ends_within_a_line(path: Path) -> bool:
+    if not path.is_file() or path.stat().st_size == 0:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"

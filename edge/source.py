@@ -12,6 +12,8 @@ from serial.tools import list_ports
 _READ_TIMEOUT_S = 0.1  # how soon a stop is noticed
 _FIRST_RETRY_S = 0.5
 _LAST_RETRY_S = 30.0
+_SILENCE_S = 10
+_UNREAD_BYTES = 1 << 15  # longer than any packet: something would have been read
 
 _LOST = (OSError, termios.error)
 """What an unplugged device raises: pyserial's "device reports readiness to read but returned no data"
@@ -22,13 +24,44 @@ class DeviceError(Exception):
     """The device cannot be used; the message is one line that says what to do."""
 
 
+class LineWatch:
+    """Says, once each time, that a line is silent or that what it brings are no packets."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._heard_ns: int | None = None
+        self._silent = False
+        self._unread = 0
+
+    def feed(self, arrival_ns: int, n_bytes: int, n_packets: int) -> list[str]:
+        """What came in one step of the source: lines for the operator, seldom any."""
+        if self._heard_ns is None or n_bytes:
+            self._heard_ns = arrival_ns
+        lines = []
+        silent = arrival_ns - self._heard_ns >= _SILENCE_S * 1_000_000_000
+        if silent and not self._silent:
+            lines.append(f"{self._device}: no data for {_SILENCE_S} s; is the digitizer on, the cable right?")
+        if self._silent and not silent:
+            lines.append(f"{self._device}: data again")
+        self._silent = silent
+        self._unread = 0 if n_packets else self._unread + n_bytes
+        if self._unread >= _UNREAD_BYTES:
+            lines.append(
+                f"{self._device}: {self._unread} bytes and no AnyShake v3 packet; try another --baud "
+                "(57600, 230400, 460800), or is it another protocol?"
+            )
+            self._unread = 0
+        return lines
+
+
 class SerialSource:
     """The serial port `device` at `baud`, 8N1, opened for exclusive use.
 
     Iterating yields (arrival_ns, data): what has arrived since, and when (`clock`, by default UTC
-    nanoseconds of this computer). It ends within 0.2 s of `stop` being set. DeviceError if the port
-    cannot be opened at first; once it has been open, any loss is waited out, with 0.5 s growing to 30 s
-    between the attempts. `report` gets one line for every change: open, lost, open again.
+    nanoseconds of this computer); empty data each 0.1 s on a silent line. It ends within 0.2 s of `stop`
+    being set. DeviceError if the port cannot be opened at first; once it has been open, any loss is waited
+    out, with 0.5 s growing to 30 s between the attempts. `report` gets one line for every change: open,
+    lost, open again.
     """
 
     def __init__(
@@ -56,9 +89,10 @@ class SerialSource:
             try:
                 with port:
                     while not self._stop.is_set():
-                        if data := port.read(port.in_waiting or 1):
+                        data = port.read(port.in_waiting or 1)
+                        if data:
                             retry_s = _FIRST_RETRY_S
-                            yield self._clock(), data
+                        yield self._clock(), data
                 return
             except _LOST as error:
                 self._report(f"{self._device}: lost ({error}), waiting for its return")

@@ -14,6 +14,8 @@ from firmware_bridge.packet import Packet
 Report = Callable[[str], None]
 FLAT_S = 30.0
 """A component that has not moved for so long is reported as dead."""
+ROUNDING = 1e-12
+"""Steps below this fraction of the largest sample are the resampler's rounding, no movement."""
 
 
 class FlatWatch:
@@ -23,15 +25,17 @@ class FlatWatch:
         self._limit = round(FLAT_S * rate)
         self._run = np.zeros(3, np.int64)  # samples since the component last moved
         self._told = np.zeros(3, bool)
-        self._last = np.full(3, np.nan)
+        self._last = np.full(3, np.inf)
+        self._largest = np.zeros(3)
 
     def feed(self, block: Block) -> list[str]:
         """Lines for the operator, seldom any."""
         lines = []
-        steps = np.diff(block.samples, axis=0, prepend=self._last[None])
+        steps = np.abs(np.diff(block.samples, axis=0, prepend=self._last[None]))
+        self._largest = np.maximum(self._largest, np.abs(block.samples).max(axis=0))
         self._last = block.samples[-1]
         for k, code in enumerate(block.stream.channels):
-            moved = np.flatnonzero(steps[:, k])
+            moved = np.flatnonzero(steps[:, k] > ROUNDING * self._largest[k])
             self._run[k] = len(steps) - 1 - moved[-1] if len(moved) else self._run[k] + len(steps)
             flat = bool(self._run[k] >= self._limit)
             if code and flat != self._told[k]:

@@ -3,12 +3,12 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.resample import Resampler, check_rate, same_rate
+from edge.track import Piece, Track, finite_runs
 from firmware_bridge.packet import COMPONENT_ORDER, Clock, Packet, Stream
 
 _S = 1_000_000_000
@@ -83,65 +83,10 @@ def component_slots(channels: Sequence[str]) -> tuple[str, str, str]:
 
 
 @dataclass(slots=True, eq=False)
-class _Piece:
-    """Valid samples of one channel out of one packet."""
-
-    start_ns: int
-    rate: float
-    clock: Clock
-    anchor_ns: int | None  # from the packet's time to UTC; None: it is UTC
-    samples: NDArray[np.int32] | NDArray[np.float64]
-    continues: bool  # no gap between the piece before it and this one
-
-    def time_ns(self, sample: float) -> int:
-        """Time of a sample, counted from the first."""
-        return self.start_ns + round(sample * _S / self.rate)
-
-    def samples_until(self, time_ns: int) -> int:
-        """The sample nearest to a time, counted from the first."""
-        return round((time_ns - self.start_ns) * self.rate / _S)
-
-
-@dataclass(slots=True, eq=False)
-class _Track:
-    """One channel: its place in the blocks, where its data ended, and what waits for other channels."""
-
-    slot: int
-    pieces: deque[_Piece] = field(default_factory=deque)
-    end_ns: int | None = None  # where its next packet is due, in the packets' own time
-    rate: float = 0.0
-    anchor_ns: int | None = None
-    broken: bool = False  # its last packet ended in invalid samples
-    late_ns: int = 0  # duration of what came from the past since the last that did not
-    silent: bool = False  # no longer waited for
-
-    def run(self) -> int:
-        """Samples waiting before the next gap."""
-        return sum(len(piece.samples) for piece in takewhile(lambda piece: piece.continues, self.pieces))
-
-    def backlog_s(self) -> float:
-        """Seconds waiting, less the newest packet: in order of start the others' data come before that."""
-        return sum(len(piece.samples) / piece.rate for piece in list(self.pieces)[:-1])
-
-    def take(self, n: int) -> list[_Piece]:
-        """The next n samples, removed from the queue."""
-        taken = []
-        while n > 0:
-            head = self.pieces.popleft()
-            if len(head.samples) > n:
-                rest = replace(head, start_ns=head.time_ns(n), samples=head.samples[n:], continues=True)
-                self.pieces.appendleft(rest)
-                head.samples = head.samples[:n]
-            taken.append(head)
-            n -= len(head.samples)
-        return taken
-
-
-@dataclass(slots=True, eq=False)
 class _Segment:
     """A stretch without a gap. The first of its live channels tells the time."""
 
-    live: list[_Track]
+    live: list[Track]
     stream: Stream
     resampler: Resampler
     rate: float
@@ -149,7 +94,7 @@ class _Segment:
     anchor_ns: int
     inputs: int = 0
     outputs: int = 0
-    marks: deque[tuple[int, _Piece]] = field(default_factory=deque)  # input index where a piece began
+    marks: deque[tuple[int, Piece]] = field(default_factory=deque)  # input index where a piece began
 
 
 class Timeline:
@@ -183,7 +128,7 @@ class Timeline:
         self._clear_tracks()
 
     def _clear_tracks(self) -> None:
-        self._tracks = {code: _Track(slot) for slot, code in enumerate(self._slots) if code}
+        self._tracks = {code: Track(slot) for slot, code in enumerate(self._slots) if code}
 
     def feed(self, packet: Packet, arrival_ns: int | None = None) -> list[Block]:
         """Blocks that this packet completes; it may also end a segment and start the next.
@@ -220,7 +165,7 @@ class Timeline:
         self._clear_tracks()
         return blocks
 
-    def _stepped(self, track: _Track, packet: Packet, start_ns: int, anchor_ns: int | None) -> bool:
+    def _stepped(self, track: Track, packet: Packet, start_ns: int, anchor_ns: int | None) -> bool:
         """Whether the packet's clock has nothing to do any more with the channel's clock so far."""
         if track.end_ns is None:
             return False
@@ -233,7 +178,7 @@ class Timeline:
 
     def _accept(
         self,
-        track: _Track,
+        track: Track,
         packet: Packet,
         start_ns: int,
         anchor_ns: int | None,
@@ -257,17 +202,17 @@ class Timeline:
         track.rate = rate
         track.end_ns = start_ns + round(len(samples) * _S / rate)
         track.broken = False
-        runs = _finite_runs(samples)
+        runs = finite_runs(samples)
         for first, last in runs:
             start = start_ns + round(first * _S / rate)
             follows = continues and first == 0
-            track.pieces.append(_Piece(start, rate, packet.clock, anchor_ns, samples[first:last], follows))
+            track.pieces.append(Piece(start, rate, packet.clock, anchor_ns, samples[first:last], follows))
             track.silent = False
         self.stats.invalid_samples += len(samples) - sum(last - first for first, last in runs)
         track.broken = not runs or runs[-1][1] < len(samples)
         return 0
 
-    def _drop(self, track: _Track, n: int) -> None:
+    def _drop(self, track: Track, n: int) -> None:
         self.stats.partial_samples += n
         track.take(n)
 
@@ -306,7 +251,7 @@ class Timeline:
             if complete:
                 return self._begin(waiting, stream)
 
-    def _begin(self, waiting: list[_Track], stream: Stream) -> _Segment:
+    def _begin(self, waiting: list[Track], stream: Stream) -> _Segment:
         head = waiting[0].pieces[0]
         live = [track for track in waiting if same_rate(track.pieces[0].rate, head.rate)]
         if self._resampler is None or self._resampler.rate_in != head.rate:
@@ -341,7 +286,7 @@ class Timeline:
                 track.silent = True
         return due
 
-    def _give_up(self, tracks: list[_Track]) -> bool:
+    def _give_up(self, tracks: list[Track]) -> bool:
         """Stop waiting for those of `tracks` that lag too far behind the others, if there are any."""
         lagging = [track for track in tracks if not track.pieces]
         if not lagging or max(track.backlog_s() for track in tracks) <= self._max_lag_s:
@@ -399,12 +344,3 @@ def _packet_time(packet: Packet, due_ns: int | None, arrival_ns: int | None) -> 
     if start_ns is None:
         start_ns = arrived_ns if due_ns is None else due_ns
     return start_ns, arrived_ns - start_ns
-
-
-def _finite_runs(samples: NDArray[np.int32] | NDArray[np.float64]) -> list[tuple[int, int]]:
-    """First and last + 1 of every stretch without NaN or infinity."""
-    finite = np.isfinite(samples)
-    if finite.all():
-        return [(0, len(samples))]
-    edges = np.flatnonzero(np.diff(finite, prepend=False, append=False)).tolist()
-    return list(zip(edges[::2], edges[1::2], strict=True))

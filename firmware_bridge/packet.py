@@ -19,7 +19,8 @@ COMPONENT_ORDER = "ZNE123XY"
 class Stream:
     """FDSN identity of one instrument: network, station, location and its channel codes.
 
-    `channels` are full SEED codes such as ("HHZ", "HHN", "HHE") in Z, N, E or Z, 1, 2 order.
+    `channels` are full SEED codes such as ("HHZ", "HHN", "HHE") in Z, N, E or Z, 1, 2 order; "" stands
+    for a component that is absent.
     """
 
     network: str
@@ -35,7 +36,8 @@ class Stream:
     @property
     def instrument(self) -> str:
         """NET.STA.LOC.BI: station plus band and instrument code, one picker each."""
-        return f"{self.station_id}.{self.channels[0][:2]}"
+        code = next(code for code in self.channels if code)
+        return f"{self.station_id}.{code[:2]}"
 
 
 @dataclass(frozen=True, slots=True)

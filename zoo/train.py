@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,10 @@ class DevScore:
         self._walk(recorder)
         self._windows = np.stack(recorder.windows)[:, None]
 
+    def __len__(self) -> int:
+        """Traces."""
+        return len(self._labels)
+
     def _walk(self, network: WindowRecorder | WindowAnswerer) -> dict[str, list[TracePick]]:
         thresholds = dict.fromkeys(self._card.thresholds, EVALUATION_THRESHOLD)
         picks = {}
@@ -127,6 +131,14 @@ class Run:
     @property
     def log(self) -> Path:
         return self.folder / "log.jsonl"
+
+    def open(self, card: Card) -> None:
+        """Makes the folder; ValueError if the run begun there has another network or input."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.history():
+            begun = Card.from_json(card_path(self.best).read_text())
+            if (begun.training["network"], begun.input) != (card.training["network"], card.input):
+                raise ValueError(f"{self.folder} holds another network's run; name another --run")
 
     def history(self) -> list[dict[str, float]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
@@ -201,28 +213,25 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    args = parse(arguments)
-    try:
-        config = LPPNConfig(n=args.n, S=args.S, T=args.T)
-        train_traces = [trace for folder in args.data for trace in read_traces(folder, "train")]
-        dev_traces = list(read_traces(args.dev, "dev"))
-    except (FileNotFoundError, ValueError) as error:
-        print(f"edge-train: {error}", file=sys.stderr)
-        return 2
-    spec = InputSpec(100.0, config.T, args.highpass or None, NORMALISATIONS[args.normalisation])
+def prepare(args: argparse.Namespace) -> tuple[Card, WindowMixer, DevScore]:
+    """Reads the data. OSError or ValueError for a command line or data that cannot be trained on."""
+    if min(args.steps, args.epoch, args.batch) < 1:
+        raise ValueError("--steps, --epoch and --batch must be at least 1")
+    config = LPPNConfig(n=args.n, S=args.S, T=args.T)
+    train_traces = {folder: list(read_traces(folder, "train")) for folder in args.data}
+    dev_traces = list(read_traces(args.dev, "dev"))
     card = Card(
         name=f"lppn-n{config.n}-s{config.S}",
         task="picking",
         licence="MIT",
-        input=spec,
+        input=InputSpec(100.0, config.T, args.highpass or None, NORMALISATIONS[args.normalisation]),
         cells=CellSpec(config.S, config.offset),
         stream=StreamSpec(hop=8 * config.S, lookahead=384, separation_s=1.0),
         thresholds={"P": 0.3, "S": 0.3},
         sigma_s={"P": 0.1, "S": 0.1},
         training={
             "network": describe(config),
-            "data": {folder.name: 0 for folder in args.data},
+            "data": {folder.resolve().name: len(traces) for folder, traces in train_traces.items()},
             "seed": args.seed,
             "steps": args.steps,
             "batch": args.batch,
@@ -230,22 +239,41 @@ def main(arguments: list[str] | None = None) -> int:
             "backend": keras.backend.backend(),
         },
     )
-    counts = {folder.name: sum(1 for _ in read_traces(folder, "train")) for folder in args.data}
-    card = replace(card, training={**card.training, "data": counts})
+    card.check()
+    groups = groups_of([trace for traces in train_traces.values() for trace in traces], card.input)
+    return card, WindowMixer(groups, card.input, config.S), DevScore(card, dev_traces)
 
-    keras.utils.set_random_seed(args.seed)
+
+def _command(args: argparse.Namespace) -> str:
+    """The command line with names in place of paths and every setting spelled out."""
+    words = ["edge-train", args.network, *(f"--data {folder.resolve().name}" for folder in args.data)]
+    words += [f"--dev {args.dev.resolve().name}", f"-n {args.n}", f"-S {args.S}", f"-T {args.T}"]
+    for name in ("steps", "epoch", "batch", "learning_rate", "seed", "highpass", "normalisation"):
+        words.append(f"--{name.replace('_', '-')} {getattr(args, name)}")
+    return " ".join(words)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parse(arguments)
     run = Run(args.run)
-    run.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        card, mixer, dev = prepare(args)
+        run.open(card)
+    except (OSError, ValueError) as error:
+        print(f"edge-train: {error}", file=sys.stderr)
+        return 2
     done = len(run.history())
     epochs = -(-args.steps // args.epoch)
-    print(f"{len(train_traces)} training traces, {len(dev_traces)} dev traces; epoch {done} of {epochs} done")
-    mixer = WindowMixer(groups_of(train_traces, spec), spec, config.S)
-    dev = DevScore(card, dev_traces)
+    traces = sum(card.training["data"].values())
+    print(f"{traces} training traces, {len(dev)} dev traces; epoch {done} of {epochs} done")
+    keras.utils.set_random_seed(args.seed)
+    config = LPPNConfig(**card.training["network"])
+    model = build(config)
+    compile_model(model, config, args.learning_rate, args.steps)
     if done:
-        model = keras.saving.load_model(run.last)
-    else:
-        model = build(config)
-        compile_model(model, config, args.learning_rate, args.steps)
+        # Not load_model: a saved optimizer has forgotten what weight decay spares.
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(run.last)
     model.fit(
         TrainingSet(mixer, args.batch, args.epoch, args.seed, done),
         initial_epoch=done,

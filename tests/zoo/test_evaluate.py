@@ -99,7 +99,7 @@ def test_a_picks_file_from_end_to_end(data: Path, tmp_path: Path, capsys: pytest
 def test_a_split_of_one_picker_of_several(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    silent = {name: [] for name in made()}
+    silent: dict[str, list[Any]] = {name: [] for name in made()}
     path = tmp_path / "peers.json.gz"
     path.write_bytes(gzip.compress(json.dumps({"loud": made(), "silent": silent}).encode()))
     assert main([str(path), "--picker", "loud", "--data", str(data), "--split", "dev"]) == 0

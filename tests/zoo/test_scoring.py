@@ -119,7 +119,7 @@ def test_breakdowns_add_up_to_the_whole() -> None:
     whole = compare(known, picks, "P")
     snr = by_snr(whole)
     sizes = {name: len(part.names) for name, part in snr.items()}
-    assert sizes == {"<0": 1, "0–5": 1, "5–10": 1, "10–20": 1, "20–30": 2, "≥30": 0, "unknown": 1}
+    assert sizes == {"<0": 1, "0–5": 1, "5–10": 1, "10–20": 1, "20–30": 1, "≥30": 1, "unknown": 1}
     for parts in (by_source(whole), snr):
         assert sum(score(part, 0.1, 0.5).tp for part in parts.values()) == 7
         assert sum(score(part, 0.1, 0.5).fp for part in parts.values()) == 7

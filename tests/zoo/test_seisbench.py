@@ -64,7 +64,7 @@ def test_plain_set_in_blocks_with_the_fewest_columns(tmp_path: Path) -> None:
     block = np.zeros((2, 3, 8))
     block[1, :, :5] = np.arange(15).reshape(3, 5)
     block[1, 2] = 0
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"trace_name": "bucket0$1,:3,:5", "trace_p_arrival_sample": 2},
         {"trace_name": "bucket0$0,:3,:8", "trace_p_arrival_sample": ""},
     ]
