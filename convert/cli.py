@@ -102,12 +102,15 @@ def convert(args: argparse.Namespace) -> str:
         card_path(candidate).write_text(card.to_json())
         network = load_model(candidate)
         verification = verify(trained, network, args.data[0], "dev", not sys.stderr.isatty())
-        thresholds = verification.thresholds()
+        found = verification.thresholds()
+        if not found:
+            raise ValueError(f"the model finds nothing in {folders[0]}, dev: train it longer")
+        thresholds = {**card.thresholds, **found}
         metrics: dict[str, Any] = {
             "dev": {
                 "command": _command(args),
                 "data": f"{folders[0]}, dev",
-                **verification.metrics(thresholds),
+                **verification.metrics(found),
             }
         }
         if args.continuous:
@@ -117,7 +120,8 @@ def convert(args: argparse.Namespace) -> str:
                 "scores": measure_continuous(args.continuous, picks, thresholds),
             }
     path = args.out / f"{args.int8}.tflite"
-    card = replace(card, thresholds=thresholds, sigma_s=verification.sigma_s(thresholds), metrics=metrics)
+    sigma_s = {**card.sigma_s, **verification.sigma_s(found)}
+    card = replace(card, thresholds=thresholds, sigma_s=sigma_s, metrics=metrics)
     path.write_bytes(buffer)
     card_path(path).write_text(card.to_json())
     return _text(path, card)

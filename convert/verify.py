@@ -43,21 +43,28 @@ class Verification:
     difference: Difference
 
     def thresholds(self) -> dict[Phase, float]:
-        """By phase the int8 model's threshold of the highest mean F1 over 0.1 and 0.5 s."""
-        return {phase: _best_threshold(self.int8[phase]) for phase in PHASES}
+        """By phase the int8 model's threshold of the highest mean F1 over 0.1 and 0.5 s; without the phases
+        that are not labelled, or never found."""
+        best = {phase: _best_threshold(self.int8[phase]) for phase in PHASES}
+        return {
+            phase: threshold
+            for phase, threshold in best.items()
+            if all(scoring.residuals(model[phase], threshold).count for model in (self.float_, self.int8))
+        }
 
     def sigma_s(self, thresholds: Mapping[Phase, float]) -> dict[Phase, float]:
-        """By phase the standard deviation of the int8 model's residuals within 0.5 s."""
+        """By phase the standard deviation of the int8 model's residuals within 0.5 s, at least 1 ms."""
         return {
-            phase: round(scoring.residuals(self.int8[phase], thresholds[phase]).std_s, 3) for phase in PHASES
+            phase: max(0.001, round(scoring.residuals(self.int8[phase], threshold).std_s, 3))
+            for phase, threshold in thresholds.items()
         }
 
     def metrics(self, thresholds: Mapping[Phase, float]) -> dict[str, Any]:
         """All as plain numbers, for the card and the report."""
         return {
             "traces": self.traces,
-            "float": {p: _numbers(self.float_[p], thresholds[p]) for p in PHASES},
-            "int8": {p: _numbers(self.int8[p], thresholds[p]) for p in PHASES},
+            "float": {p: _numbers(self.float_[p], threshold) for p, threshold in thresholds.items()},
+            "int8": {p: _numbers(self.int8[p], threshold) for p, threshold in thresholds.items()},
             "int8_minus_float": {k: round(v, 4) for k, v in asdict(self.difference).items()},
         }
 

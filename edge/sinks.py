@@ -46,10 +46,12 @@ class FileSink:
         self._file = path.open("ab", buffering=0)
         self._path = path
         self._report = report
-        self._waiting: deque[bytes] = deque([b"\n"] if _ends_within_a_line(path) else [])
+        self._waiting: deque[bytes] = deque()
+        self._before = b"\n" if _ends_within_a_line(path) else b""
 
     def send(self, pick: Pick) -> None:
-        self._waiting.append(pick.to_json().encode() + b"\n")
+        self._waiting.append(self._before + pick.to_json().encode() + b"\n")
+        self._before = b""
         self._drain()
 
     def close(self) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from edge.cells import PHASES
 from edge.pick import Phase, Pick, parse_time
-from zoo.scoring import PeerPick, Record, TracePick
+from zoo.continuous import PeerPick, Record
+from zoo.scoring import TracePick
 
 StoredPick = tuple[Phase, float, float]
 """Phase, sample at the trace's own rate, probability."""

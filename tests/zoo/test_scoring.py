@@ -12,11 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.pick import NS, Phase, Pick
+from zoo.continuous import PeerPick, Record, score_continuous
 from zoo.data.seisbench import read_traces
 from zoo.scoring import (
     Labels,
-    PeerPick,
-    Record,
     Score,
     TracePick,
     best,
@@ -29,7 +28,6 @@ from zoo.scoring import (
     rank,
     residuals,
     score,
-    score_continuous,
     snr_db,
 )
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edge.card import InputSpec
 from edge.preprocess import HighPass
-from edge.resample import resample
+from edge.resample import Resampler, resample
 from zoo.data.labels import Arrival
 from zoo.data.seisbench import Trace
 
@@ -40,7 +40,7 @@ def record_of(trace: Trace, spec: InputSpec) -> Record:
     largest = np.abs(samples).max(initial=0.0)
     if largest > 0:  # traces come in counts, m/s and nm/s; float32 must hold them all
         samples = samples / largest
-    scale = spec.rate_hz / trace.rate
+    scale = float(Resampler(trace.rate, spec.rate_hz).ratio)
     timed = trace.quality in TIMED_QUALITIES
     weight = QUALITY_WEIGHTS.get(trace.quality, 1.0)
     p = None if trace.p_sample is None else trace.p_sample * scale
