@@ -102,11 +102,10 @@ def verify(float_model: KerasNetwork, int8: Network, folder: Path, split: str, q
     card = int8.card
     total = len(read_rows(folder, split))
     recorder = WindowRecorder(card)
-    labels, ends = [], []
+    labels = []
     for trace in read_traces(folder, split):
         labels.append(scoring.labels_of(trace))
         trace_picks(recorder, trace, PICK_THRESHOLD)
-        ends.append(len(recorder.windows))
     windows = np.stack(recorder.windows)
     answers = {
         "float": float_model.infer_many(windows),

@@ -31,7 +31,6 @@ class Onset:
     """A found onset: `sample` counts from the segment's start at the model's rate, with a fraction."""
 
     phase: Phase
-    cell: int
     sample: float
     prob: float
 
@@ -51,9 +50,11 @@ def decode(first: int, logits: Floats, offset: Floats, kind: OffsetKind) -> Cell
 class OnsetFinder:
     """Peaks of probability in a stream of cells.
 
-    A cell is an onset of a phase when its probability reaches that phase's threshold and is the highest
-    of the phase within `separation` cells on either side (the earlier one of two equals). So a cell is
-    decided once `separation` further cells are known, and how the stream was cut makes no difference.
+    A peak is a cell in which a phase is likelier than in the `separation` cells on either side (the earlier
+    one of two equals). An onset near the border of two cells is shared between them, so its probability is
+    the sum over the peak and its neighbours, at most 1, and its time their mean weighted by probability.
+    It counts if that probability reaches the phase's threshold. A cell is decided once `separation` further
+    ones are known, and how the stream was cut makes no difference.
     """
 
     def __init__(self, stride: int, thresholds: dict[Phase, float], separation: int) -> None:
@@ -91,12 +92,18 @@ class OnsetFinder:
         found = []
         for k, phase in enumerate(PHASES):
             prob = self._prob[:, k]
-            for c in np.flatnonzero(prob[w : w + decidable] >= self._thresholds[k]) + w:
+            # Three cells reach the threshold only if the highest of them reaches a third of it.
+            for c in np.flatnonzero(prob[w : w + decidable] >= self._thresholds[k] / 3) + w:
                 before, after = prob[c - w : c], prob[c + 1 : c + 1 + w]
-                if before.max(initial=-1.0) < prob[c] >= after.max(initial=-1.0):
+                if not before.max() < prob[c] >= after.max():
+                    continue
+                share = np.maximum(prob[c - 1 : c + 2], 0.0).astype(np.float64)
+                total = float(share.sum())
+                if total >= self._thresholds[k]:
+                    inside = np.arange(-1, 2) + self._onset[c - 1 : c + 2]
                     cell = self._first + int(c)
-                    sample = (cell + float(self._onset[c])) * self._stride
-                    found.append(Onset(phase, cell, sample, float(prob[c])))
+                    sample = (cell + float(inside @ share) / total) * self._stride
+                    found.append(Onset(phase, sample, min(total, 1.0)))
         self._prob = self._prob[decidable:]
         self._onset = self._onset[decidable:]
         self._first += decidable

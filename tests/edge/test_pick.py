@@ -91,7 +91,12 @@ def test_a_time_just_short_of_the_year_rounds_up_into_the_next():
 
 @pytest.mark.parametrize(
     "text",
-    ["2026-11-20T23:41:00.5Z", "2026-11-21T05:11:00.5+05:30", "2026-11-20T23:41:00.500000", "20261120T234100.5Z"],
+    [
+        "2026-11-20T23:41:00.5Z",
+        "2026-11-21T05:11:00.5+05:30",
+        "2026-11-20T23:41:00.500000",
+        "20261120T234100.5Z",
+    ],
 )
 def test_times_of_any_offset_are_read_as_utc(text):
     assert parse_time(text) == 1_795_218_060_500_000_000
@@ -136,13 +141,9 @@ def test_a_missing_key_is_named(key):
 
 
 @pytest.mark.parametrize("key", WIRE)
-@pytest.mark.parametrize("value", [{}, [1], float("nan"), True, "9" * 50])
+@pytest.mark.parametrize("value", [{}, [0.9], float("nan")])
 def test_a_value_of_the_wrong_kind_is_named(key, value):
-    if key in ("id", "station", "channels", "amp_unit", "model") and isinstance(value, str):
-        pytest.skip("any text is allowed here")
-    if key == "v" and value is True:
-        pytest.skip("JSON's true equals 1")
-    with pytest.raises(ValueError, match=rf"not a pick: ({key} cannot be|Invalid isoformat)"):
+    with pytest.raises(ValueError, match=f"not a pick: {key} cannot be"):
         Pick.from_json(json.dumps(WIRE | {key: value}))
 
 

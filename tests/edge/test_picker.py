@@ -43,8 +43,8 @@ class SpikeNetwork:
     def infer(self, window):
         self.windows += 1
         cells = np.abs(window[:, 0]).reshape(-1, self.card.cells.stride)
-        logits = np.zeros((len(cells), 3), np.float32)
-        logits[:, 1] = np.where(cells.max(axis=1) > 0.1, 9.0, -9.0)
+        logits = np.tile(np.float32([30.0, 0.0, 0.0]), (len(cells), 1))
+        logits[:, 1] = np.where(cells.max(axis=1) > 0.1, 60.0, 0.0)
         return logits, (cells.argmax(axis=1) / self.card.cells.stride).astype(np.float32)
 
 
@@ -131,7 +131,10 @@ def test_times_follow_the_blocks_own_times():
 
 def test_thresholds_override_the_cards(network):
     samples = synthetic_earthquake().samples.astype(np.float64)
-    assert not run(Picker(network, {"P": 0.9999, "S": 0.9999}), blocks_of(samples))
+    low = run(Picker(network, {"P": 0.02, "S": 0.02}), blocks_of(samples))
+    high = run(Picker(network, {"P": 0.02, "S": 0.3}), blocks_of(samples))
+    assert [p for p in low if p.phase == "P"] == [p for p in high if p.phase == "P"]
+    assert [p for p in low if p.phase == "S" and p.prob >= 0.3] == [p for p in high if p.phase == "S"]
 
 
 def test_a_pick_is_made_as_soon_as_its_look_ahead_has_passed():

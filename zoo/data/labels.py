@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from edge.cells import PHASES
 from edge.pick import Phase
 
-IGNORED_NEIGHBOURS = 1
-"""Cells on either side of a positive one in which any answer is accepted."""
+UNTIMED_NEIGHBOURS = 1
+"""Cells on either side of a positive one in which any answer is accepted, where its label is not timed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,10 @@ def label_cells(
     """Labels of a window of T samples in cells of S.
 
     The cell floor(sample / S) of an arrival is positive and its target is the fraction of the cell before
-    the onset; its neighbours are ignored, and so are cells in `unknown` spans (an onset nobody picked may
-    be there) and cells outside the `valid` samples. Class weights as in the authors' later scripts.
+    the onset. Ignored are cells in `unknown` spans (an onset nobody picked may be there), cells outside the
+    `valid` samples, and the neighbours of an arrival that is not timed. Neighbours of a timed one are
+    noise, as in the authors' released script: ignoring them too lets the highest cell be the wrong one.
+    Class weights as in their later scripts.
     """
     cells = T // S
     cls = np.zeros((cells, 3), np.float32)
@@ -57,8 +59,9 @@ def label_cells(
         cls[max(0, int(begin // S)) : max(0, int(end // S) + 1)] = 0.0
     inside = [a for a in arrivals if valid.start <= a.sample < valid.stop]
     for arrival in inside:
-        cell = int(arrival.sample // S)
-        cls[max(0, cell - IGNORED_NEIGHBOURS) : cell + IGNORED_NEIGHBOURS + 1] = 0.0
+        if not arrival.timed:
+            cell = int(arrival.sample // S)
+            cls[max(0, cell - UNTIMED_NEIGHBOURS) : cell + UNTIMED_NEIGHBOURS + 1] = 0.0
     for arrival in inside:
         cell = int(arrival.sample // S)
         k = 1 + PHASES.index(arrival.phase)

@@ -14,7 +14,7 @@ from zoo.data.records import Record
 
 Batch = tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]
 
-STRETCH, SUPERPOSE, NOISE, FLIP, ROTATE, LOSE_CHANNELS = 0.3, 0.25, 0.4, 0.5, 0.4, 0.15
+STRETCH, SUPERPOSE, NOISE, FLIP, ROTATE, LOSE_CHANNELS = 0.2, 0.25, 0.4, 0.5, 0.4, 0.15
 """How often each augmentation is applied; shift and gain always are."""
 
 
@@ -37,7 +37,7 @@ class WindowMixer:
         """One normalised window (T, 3) and the draft that tells its onsets."""
         draft = self._cut(rng)
         if rng.random() < SUPERPOSE:
-            draft = augment.superpose(draft, self._cut(rng), float(10 ** rng.uniform(-1.5, 0.5)))
+            draft = augment.superpose(draft, self._cut(rng), float(10 ** rng.uniform(-1.5, 0.0)))
         if self._noise and rng.random() < NOISE:
             noise = augment.shift(rng, self._noise[rng.integers(len(self._noise))], self._spec.window)
             draft = augment.add_noise(rng, draft, noise)

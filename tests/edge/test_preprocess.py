@@ -1,0 +1,147 @@
+"""What the network is shown: offsets gone, weak onsets kept, nothing that is not a number."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from edge.preprocess import NORMALISATIONS, HighPass, normaliser
+
+RATE = 100.0
+PARAMETERS = {"rms-asinh": {"gain": 2.0, "clip": 5.0}, "max-abs": {}}
+LIMIT = {"rms-asinh": 5.0, "max-abs": 1.0}
+EVERY_RULE = pytest.mark.parametrize("name", sorted(NORMALISATIONS))
+WHOLE = slice(None)
+
+
+def rule(name: str):
+    return normaliser({"name": name, **PARAMETERS[name]})
+
+
+def counts(n: int, seed: int = 0):
+    return np.rint(np.random.default_rng(seed).normal(0, 100, (n, 3)))
+
+
+def highpass(samples, cuts=()):
+    filter_ = HighPass(1.0, RATE)
+    return np.concatenate([filter_.feed(piece) for piece in np.split(samples, sorted(cuts))])
+
+
+@given(st.lists(st.integers(0, 1000), max_size=30), st.integers(-(2**23), 2**23))
+def test_the_high_pass_does_not_see_how_the_stream_was_cut(cuts, offset):
+    samples = counts(1000) + offset
+    np.testing.assert_array_equal(highpass(samples, cuts), highpass(samples))
+
+
+@given(st.floats(-1e9, 1e9))
+def test_an_offset_of_the_digitizer_becomes_exactly_nothing(offset):
+    assert not highpass(np.full((5000, 3), offset)).any()
+
+
+def test_a_component_that_comes_to_stand_still_becomes_exactly_nothing():
+    samples = counts(20_000) + 1000
+    samples[5000:, 1] = 123_456
+    samples[5000:, 2] = 0
+    tail = highpass(samples)[-5000:]
+    assert tail[:, 0].std() == pytest.approx(100, rel=0.1)
+    assert not tail[:, 1:].any()
+
+
+@pytest.mark.parametrize(("hz", "least", "most"), [(0.05, 0.0, 0.01), (5.0, 0.99, 1.01), (30.0, 0.99, 1.01)])
+def test_the_high_pass_removes_microseism_and_keeps_local_earthquakes(hz, least, most):
+    t = np.arange(60_000) / RATE
+    tone = np.repeat(np.sin(2 * np.pi * hz * t)[:, None], 3, axis=1)
+    amplitude = highpass(tone)[30_000:].std() * np.sqrt(2)
+    assert least <= amplitude <= most
+
+
+def test_nothing_runs_ahead_of_an_onset():
+    samples = np.zeros((1000, 3))
+    samples[500:] = 1e6
+    filtered = highpass(samples)
+    assert not filtered[:500].any()
+    assert filtered[500].min() > 9e5
+
+
+def test_after_a_reset_a_new_segment_begins_with_its_own_offset():
+    filter_ = HighPass(1.0, RATE)
+    filter_.feed(counts(1000))
+    filter_.reset()
+    assert not filter_.feed(np.full((1000, 3), 5e5)).any()
+
+
+def weak_p_before_strong_s():
+    """Noise of 1, a P of 100 at 15 s and, 3 s later, an S of 10,000 that decays."""
+    rng = np.random.default_rng(3)
+    t = np.arange(3072)
+    tone = np.sin(2 * np.pi * 8 * t / RATE)
+    p = 100 * np.exp(-(t - 1500) / 100) * (t >= 1500)
+    s = 10_000 * np.exp(-(t - 1800) / 150) * (t >= 1800)
+    return rng.normal(0, 1, (3072, 3)) + ((p + s) * tone)[:, None]
+
+
+@pytest.mark.parametrize(("name", "least", "most"), [("rms-asinh", 4, 20), ("max-abs", 0.5, 1.5)])
+def test_a_weak_p_before_a_strong_s_is_steps_high_in_int8_where_the_maximum_leaves_it_one(name, least, most):
+    shown = rule(name)(weak_p_before_strong_s(), WHOLE)
+    step = LIMIT[name] / 127
+    assert least <= np.abs(shown[1500:1600]).max() / step <= most
+
+
+@EVERY_RULE
+@given(exponent=st.integers(-20, 40))
+def test_counts_or_metres_a_second_make_no_difference(name, exponent):
+    if name == "max-abs":
+        exponent = abs(exponent)  # as published it adds 1e-6, which is for counts
+    window = counts(600) + 0.5
+    one, other = rule(name)(window, WHOLE), rule(name)(window * 2.0**exponent, WHOLE)
+    np.testing.assert_allclose(other, one, atol=1e-4)
+
+
+@EVERY_RULE
+@given(st.integers(0, 300), st.integers(1, 300))
+def test_outside_of_the_signal_there_is_zero_and_the_signal_is_normalised_by_itself(name, start, length):
+    window = counts(600)
+    valid = slice(start, start + length)
+    shown = rule(name)(window, valid)
+    assert not np.delete(shown, np.r_[valid], axis=0).any()
+    np.testing.assert_array_equal(shown[valid], rule(name)(window[valid], WHOLE))
+    assert shown.any()
+
+
+@EVERY_RULE
+@pytest.mark.parametrize("dead", range(3))
+def test_a_dead_component_is_zero_and_leaves_the_others_as_they_are(name, dead):
+    window = counts(600)
+    alive = rule(name)(window, WHOLE)
+    window[:, dead] = 0
+    shown = rule(name)(window, WHOLE)
+    assert not shown[:, dead].any()
+    np.testing.assert_array_equal(np.delete(shown, dead, axis=1), np.delete(alive, dead, axis=1))
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+@EVERY_RULE
+@settings(max_examples=200)
+@given(arrays(np.float64, (40, 3), elements=st.floats(allow_nan=False, allow_infinity=False)))
+def test_any_finite_window_gives_finite_numbers_within_the_limit(name, window):
+    shown = rule(name)(window, WHOLE)
+    assert shown.dtype == np.float32
+    assert np.isfinite(shown).all()
+    assert np.abs(shown).max() <= LIMIT[name]
+
+
+def test_a_lone_spike_in_a_still_component_stays_within_the_limit():
+    window = np.zeros((600, 3))
+    window[300] = 1e6
+    for name, limit in LIMIT.items():
+        shown = rule(name)(window, WHOLE)
+        assert 0 < shown[300].min() <= shown[300].max() <= limit
+        assert not np.delete(shown, 300, axis=0).any()
+
+
+def test_an_unknown_rule_is_refused_with_those_that_are_known():
+    with pytest.raises(ValueError, match=r"'z-score' is not known.*max-abs, rms-asinh"):
+        normaliser({"name": "z-score"})
+    with pytest.raises(ValueError, match="None is not known"):
+        normaliser({})

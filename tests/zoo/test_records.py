@@ -1,0 +1,100 @@
+"""Records for training: labels stay on their onsets, and the network is shown what the station shows it."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("keras", reason="the zoo needs the [host] extra")
+
+from edge.card import InputSpec
+from edge.preprocess import normaliser
+from zoo.data.records import P_BEFORE_S_S, S_AFTER_P_S, record_of, records_of
+from zoo.data.seisbench import Trace
+from zoo.train import NORMALISATIONS
+
+PLAIN = InputSpec(100.0, 1024, None, {"name": "max-abs"})
+FILTERED = InputSpec(100.0, 1024, 1.0, {"name": "max-abs"})
+
+
+def trace(samples, rate, p=None, s=None, **changes):
+    fields = {
+        "name": "t", "source": "test", "event": "", "station": "XX.TEST", "rate": rate,
+        "samples": samples, "present": "ZNE", "p_sample": p, "s_sample": s, "p_unlabelled": False,
+        "s_unlabelled": False, "polarity": None, "category": "earthquake", "quality": "analyst",
+        "unit": "counts",
+    }  # fmt: skip
+    return Trace(**{**fields, **changes})
+
+
+def noise(rate, seconds=30, scale=100.0):
+    return np.random.default_rng(3).normal(0, scale, (round(seconds * rate), 3))
+
+
+@pytest.mark.parametrize("rate", [50.0, 100.0, 200.0, 250.0, 500.0])
+@pytest.mark.parametrize("spec", [PLAIN, FILTERED])
+def test_a_label_stays_on_its_spike_at_any_rate(rate, spec):
+    samples = np.zeros((round(30 * rate), 3), np.int32)
+    p, s = round(10.3 * rate), round(17.7 * rate)
+    samples[[p, s]] = 100_000
+    record = record_of(trace(samples, rate, p, s), spec)
+    assert [a.phase for a in record.arrivals] == ["P", "S"]
+    for arrival in record.arrivals:
+        around = slice(int(arrival.sample) - 200, int(arrival.sample) + 200)
+        spike = around.start + np.abs(record.samples[around, 0]).argmax()
+        assert abs(spike - arrival.sample) <= 1.0
+
+
+def test_a_rate_that_is_the_models_but_for_its_oscillator_moves_no_label():
+    samples = np.zeros((9000, 3), np.int32)
+    samples[8000] = 1000
+    record = record_of(trace(samples, 100.04, p=8000), PLAIN)
+    assert record.arrivals[0].sample == np.abs(record.samples[:, 0]).argmax() == 8000
+
+
+@pytest.mark.parametrize("scale", [1e-40, 1e-12, 1.0, 1e7, 1e40])
+def test_the_unit_makes_no_difference(scale):
+    """Counts, nm/s and m/s alike: neither lost below nor above what float32 holds."""
+    samples = noise(100.0)
+    reference = record_of(trace(samples, 100.0), FILTERED).samples
+    scaled = record_of(trace(samples * scale, 100.0), FILTERED).samples
+    assert np.isfinite(scaled).all()
+    np.testing.assert_allclose(scaled, reference, atol=1e-6)
+
+
+def test_a_dead_trace_stays_zero():
+    record = record_of(trace(np.zeros((3000, 3), np.int32), 100.0, p=100), FILTERED)
+    assert not record.samples.any()
+
+
+def test_where_the_unpicked_partner_may_be_is_unknown():
+    samples = noise(200.0, 60)
+    [(begin, end)] = record_of(trace(samples, 200.0, p=4000, s_unlabelled=True), PLAIN).unknown
+    assert begin == 2000 + S_AFTER_P_S * 100
+    assert end == 6000
+    [(begin, end)] = record_of(trace(samples, 200.0, s=8000, p_unlabelled=True), PLAIN).unknown
+    assert begin == 4000 - P_BEFORE_S_S * 100
+    assert end == 4000
+    assert record_of(trace(samples, 200.0, p=4000, s=8000), PLAIN).unknown == ()
+    assert record_of(trace(samples, 200.0, p=4000), PLAIN).unknown == ()
+
+
+def test_automatic_labels_count_less_and_teach_no_offset():
+    [sure] = record_of(trace(noise(100.0), 100.0, p=500), PLAIN).arrivals
+    [rough] = record_of(trace(noise(100.0), 100.0, p=500, quality="automatic"), PLAIN).arrivals
+    assert sure.timed
+    assert not rough.timed
+    assert rough.weight < sure.weight
+
+
+def test_scraps_are_left_out():
+    traces = [trace(noise(100.0, 0.9), 100.0), trace(noise(100.0, 1.0), 100.0, name="long enough")]
+    assert [record.name for record in records_of(traces, PLAIN)] == ["long enough"]
+
+
+def test_normalisers_do_not_see_the_scale_of_a_record():
+    """Records are scaled to a peak of one, the station's stream is in counts."""
+    samples = noise(100.0, 10.24)
+    for spec in NORMALISATIONS.values():
+        rule = normaliser(spec)
+        np.testing.assert_allclose(
+            rule(samples / 4e5, slice(0, 1024)), rule(samples, slice(0, 1024)), atol=1e-5
+        )
