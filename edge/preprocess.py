@@ -48,19 +48,21 @@ class HighPass:
         return np.ascontiguousarray(filtered, dtype=np.float64)
 
 
-def rms_asinh(window: Samples, valid: slice, gain: float, clip: float) -> Window:
-    """asinh of `gain` times each component over its own rms, clipped to ± `clip`.
+def noise_asinh(window: Samples, valid: slice, gain: float, clip: float) -> Window:
+    """asinh of `gain` times each component over its own noise level, clipped to ± `clip`.
 
-    Nearly linear up to the rms and logarithmic above. In eight bits a P that is a hundredth of the S after
-    it is still steps high, where division by the maximum leaves it one; and yet an S that rises out of the
-    coda of P stands out, which a logarithm of the signal over its noise would flatten. One spike moves the
-    rms of a window far less than its maximum.
+    The noise level is the median absolute value of the valid part, which an event that fills less than
+    half of the window does not move. With a gain of 0.3 noise stays in asinh's linear part and what rises
+    above it is compressed, so in eight bits noise and a weak P before a strong S are steps high where
+    division by the maximum erases them.
     """
-    part = window[valid]
-    rms = np.sqrt(np.mean(np.square(part), axis=0))
+    part = np.abs(window[valid])
+    level = np.median(part, axis=0)
+    # A component that stood still for most of the window has next to no median.
+    level = np.maximum(level, 1e-3 * np.sqrt(np.mean(np.square(part), axis=0)))
     out = np.zeros(window.shape, np.float32)
-    live = rms > 0
-    out[valid, live] = np.clip(np.arcsinh(gain * (part[:, live] / rms[live])), -clip, clip)
+    live = level > 0
+    out[valid, live] = np.clip(np.arcsinh(gain * window[valid][:, live] / level[live]), -clip, clip)
     return out
 
 
@@ -71,7 +73,7 @@ def max_abs(window: Samples, valid: slice) -> Window:
     return out
 
 
-NORMALISATIONS: Mapping[str, Callable[..., Window]] = {"rms-asinh": rms_asinh, "max-abs": max_abs}
+NORMALISATIONS: Mapping[str, Callable[..., Window]] = {"noise-asinh": noise_asinh, "max-abs": max_abs}
 """By the name that a card gives."""
 
 

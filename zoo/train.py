@@ -23,7 +23,7 @@ from zoo.runner import packet_of
 from zoo.scoring import TOLERANCES_S, Labels, TracePick, best, compare, labels_of
 
 NORMALISATIONS: dict[str, dict[str, Any]] = {
-    "rms-asinh": {"name": "rms-asinh", "gain": 2.0, "clip": 5.0},
+    "noise-asinh": {"name": "noise-asinh", "gain": 0.3, "clip": 8.0},
     "max-abs": {"name": "max-abs"},
 }
 SHARES = {"analyst": 0.33, "correlation": 0.12, "consensus": 0.22, "automatic": 0.10, "noise": 0.23}
@@ -207,7 +207,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of weights and data (default 0)")
     parser.add_argument("--highpass", type=float, default=1.0, help="corner, Hz; 0 for none (default 1)")
     parser.add_argument(
-        "--normalisation", choices=sorted(NORMALISATIONS), default="rms-asinh", help="of windows"
+        "--normalisation", choices=sorted(NORMALISATIONS), default="noise-asinh", help="of windows"
     )
     return parser.parse_args(arguments)
 
@@ -278,6 +278,7 @@ def main(arguments: list[str] | None = None) -> int:
         initial_epoch=done,
         epochs=epochs,
         callbacks=[Checkpoint(run, card, dev)],
+        shuffle=False,  # by a generator that a resumed run would not have; batches are random as they are
         verbose=1 if sys.stdout.isatty() else 2,
     )
     return 0

@@ -2,11 +2,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from pymseed import MS3TraceList, nslc2sourceid
 
 from edge.model import TFLiteNetwork, load_model
 from firmware_bridge.synthetic import synthetic_earthquake
+
+# A busy computer is no failure.
+settings.register_profile("edge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("edge")
 
 
 @pytest.fixture(scope="session")

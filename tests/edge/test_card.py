@@ -129,17 +129,16 @@ def test_a_value_that_makes_no_sense_is_named(path, value, said):
 def test_a_damaged_card_is_a_card_or_a_card_error(path, value):
     try:
         card = Card.from_json(changed(path, value))
-    except CardError as error:
-        assert str(error)
-    else:
-        assert Card.from_json(card.to_json()).identity == card.identity
+    except CardError:
+        return
+    assert Card.from_json(card.to_json()).identity == card.identity
 
 
 @given(st.text() | st.binary() | JSON.map(json.dumps))
 @example("[" * 100_000)
 @example(b"\xff\xfe\x00")
 def test_what_is_no_card_is_a_card_error(text):
-    with pytest.raises(CardError, match="not JSON|'card' must be 1"):
+    with pytest.raises(CardError, match=r"not JSON|'card' must be 1"):
         Card.from_json(text)
 
 

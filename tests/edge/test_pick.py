@@ -104,7 +104,7 @@ def test_times_of_any_offset_are_read_as_utc(text):
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01T00:00:00Z", "1700000000"])
 def test_what_is_no_time_is_refused(text):
-    with pytest.raises(ValueError, match="isoformat|month"):
+    with pytest.raises(ValueError, match=r"isoformat|month"):
         parse_time(text)
 
 
@@ -151,10 +151,9 @@ def test_a_value_of_the_wrong_kind_is_named(key, value):
 def test_a_damaged_pick_is_a_pick_or_a_value_error(key, value):
     try:
         pick = Pick.from_json(json.dumps(WIRE | {key: value}))
-    except ValueError as error:
-        assert "not a pick" in str(error)
-    else:
-        assert Pick.from_json(pick.to_json()).to_text()
+    except ValueError:
+        return
+    assert Pick.from_json(pick.to_json()).to_text() == pick.to_text()
 
 
 def test_the_readable_line_has_what_an_observer_looks_for():

@@ -21,7 +21,7 @@ from zoo.train import NORMALISATIONS
 T, S, HOP = 1024, 8, 256
 
 
-def card_of(highpass_hz=1.0, normalisation="rms-asinh", hop=HOP, offset="linear"):
+def card_of(highpass_hz=1.0, normalisation="max-abs", hop=HOP, offset="linear"):
     return Card(
         name="none", task="picking", licence="MIT",
         input=InputSpec(100.0, T, highpass_hz, NORMALISATIONS[normalisation]),

@@ -34,11 +34,12 @@ def cut(record: Record, start: int, T: int) -> Draft:
 
 def shift(rng: Generator, record: Record, T: int) -> Draft:
     """A window with one of the record's onsets anywhere in it, its edges included; of a record without
-    onsets, any window that it can fill."""
+    onsets any window, some of which begin before it as after a gap."""
     if record.arrivals:
         anchor = record.arrivals[rng.integers(len(record.arrivals))].sample
         return cut(record, int(anchor) - int(rng.integers(0, T)), T)
-    return cut(record, int(rng.integers(min(0, len(record.samples) - T), max(1, len(record.samples) - T))), T)
+    last = len(record.samples) - T
+    return cut(record, int(rng.integers(min(-T // 4, last), max(1, last))), T)
 
 
 def stretch(rng: Generator, record: Record, lowest: float = 0.7, highest: float = 1.5) -> Record:

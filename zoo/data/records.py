@@ -55,7 +55,8 @@ def record_of(trace: Trace, spec: InputSpec) -> Record:
         arrivals.append(Arrival("S", s, timed, weight))
         if trace.p_unlabelled:
             unknown.append((s - P_BEFORE_S_S * spec.rate_hz, s))
-    return Record(trace.name, trace.source, samples.astype(np.float32), tuple(arrivals), tuple(unknown))
+    inside = tuple(arrival for arrival in arrivals if 0 <= arrival.sample < len(samples))
+    return Record(trace.name, trace.source, samples.astype(np.float32), inside, tuple(unknown))
 
 
 def records_of(traces: Iterable[Trace], spec: InputSpec) -> list[Record]:

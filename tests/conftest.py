@@ -1,0 +1,70 @@
+"""What the host rooms' tests share: a labelled data set of a few synthetic earthquakes, and a run on it."""
+
+import csv
+
+import pytest
+
+from firmware_bridge.synthetic import synthetic_earthquake
+
+NS = 1_000_000_000
+
+
+def _event(seed, split):
+    record = synthetic_earthquake(seed)
+    p, s = ((onset - record.start_ns) * record.rate // NS for onset in (record.p_ns, record.s_ns))
+    return f"event{seed}", split, "analyst", "earthquake", p, s, record.samples
+
+
+def _noise(seed, split):
+    return f"noise{seed}", split, "noise", "noise", "", "", synthetic_earthquake(seed).samples[:1900]
+
+
+@pytest.fixture(scope="session")
+def quakes(tmp_path_factory):
+    """SeisBench folder: eight earthquakes and two pieces of noise to train on, four and one to score on."""
+    h5py = pytest.importorskip("h5py", reason="the host side needs the [host] extra")
+    folder = tmp_path_factory.mktemp("data") / "quakes"
+    folder.mkdir()
+    traces = [_event(seed, "train") for seed in range(8)] + [_noise(seed, "train") for seed in (8, 9)]
+    traces += [_event(seed, "dev") for seed in range(20, 24)] + [_noise(24, "dev")]
+    with (folder / "metadata.csv").open("w", newline="") as metadata:
+        rows = csv.writer(metadata)
+        rows.writerow(
+            ["trace_name", "split", "label_quality", "trace_category", "trace_P_arrival_sample"]
+            + ["trace_S_arrival_sample", "trace_sampling_rate_hz"]
+        )
+        rows.writerows([*trace[:-1], 100] for trace in traces)
+    with h5py.File(folder / "waveforms.hdf5", "w") as waveforms:
+        for name, *_, samples in traces:
+            waveforms[f"data/{name}"] = samples.T
+    return folder
+
+
+@pytest.fixture(scope="session")
+def edge_train(quakes):
+    """The command on a network that is as small as can be, two epochs of two steps: edge_train(run, …)
+    returns its exit status. Op by op, because compiling takes longer than so few steps."""
+    pytest.importorskip("keras", reason="the host side needs the [host] extra")
+    from zoo import train
+
+    def compile_model(model, *args):
+        compiled(model, *args)
+        model.run_eagerly = True
+
+    def run(folder, *arguments):
+        tiny = "-n 4 -S 8 -T 512 --steps 4 --epoch 2 --batch 4 --learning-rate 0.01".split()
+        data = ["--data", str(quakes), "--dev", str(quakes), "--run", str(folder)]
+        return train.main(["lppn", *data, *tiny, *map(str, arguments)])
+
+    compiled = train.compile_model
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "compile_model", compile_model)
+        yield run
+
+
+@pytest.fixture(scope="session")
+def tiny_run(edge_train, tmp_path_factory):
+    """The folder of a finished run."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    assert edge_train(folder) == 0
+    return folder

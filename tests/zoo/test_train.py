@@ -1,0 +1,167 @@
+"""edge-train: it learns, it can be interrupted anywhere, and it says what is wrong in one line."""
+
+import ast
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras", reason="the zoo needs the [host] extra")
+
+import zoo
+from edge.card import Card
+from zoo import train
+from zoo.data.labels import Arrival, label_cells
+from zoo.network import load_keras
+
+
+def log_of(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def weights_of(model):
+    return [np.asarray(keras.ops.convert_to_numpy(v)) for v in model.weights + model.optimizer.variables]
+
+
+def test_a_run_leaves_a_log_its_checkpoints_and_a_model_with_its_card(tiny_run):
+    log = log_of(tiny_run)
+    assert [line["epoch"] for line in log] == [1, 2]
+    assert log[1]["loss"] < log[0]["loss"]
+    assert all(0 <= line["score"] <= 1 for line in log)
+    assert (tiny_run / "last.keras").is_file()
+    network = load_keras(tiny_run / "best.keras")
+    assert network.card.training["data"] == {"quakes": 10}
+    assert network.card.input.window == 512
+    logits, offsets = network.infer(np.zeros((512, 3), np.float32))
+    assert logits.shape == (64, 3)
+    assert offsets.shape == (64,)
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(tiny_run, edge_train, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    done = train.Checkpoint.on_epoch_end
+
+    def interrupt(self, epoch, logs=None):
+        done(self, epoch, logs)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Checkpoint, "on_epoch_end", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            edge_train(folder)
+    assert len(log_of(folder)) == 1
+    assert edge_train(folder) == 0
+    assert log_of(folder) == log_of(tiny_run)
+    one, two = (keras.saving.load_model(run / "last.keras") for run in (tiny_run, folder))
+    assert int(two.optimizer.iterations) == 4
+    for a, b in zip(weights_of(one), weights_of(two), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_finished_run_is_left_as_it_is(tiny_run, edge_train):
+    before = {path.name: path.read_bytes() for path in tiny_run.iterdir()}
+    assert edge_train(tiny_run) == 0
+    assert {path.name: path.read_bytes() for path in tiny_run.iterdir()} == before
+
+
+def test_an_interruption_while_saving_spares_the_checkpoint_before(tiny_run, tmp_path, monkeypatch):
+    path = tmp_path / "last.keras"
+    path.write_bytes((tiny_run / "last.keras").read_bytes())
+    checkpoint = train.Checkpoint(train.Run(tmp_path), load_keras(tiny_run / "best.keras").card, None)
+
+    class Interrupted:
+        def save(self, path):
+            path.write_bytes(b"half a")
+            raise KeyboardInterrupt
+
+    checkpoint.set_model(Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint._save(path)
+    assert path.read_bytes() == (tiny_run / "last.keras").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data", "nowhere"], "nowhere has no metadata.csv"),
+        (["-S", 12], "S must be one of"),
+        (["-T", 1000], "multiple of 8·S = 64"),
+        (["-n", 0], "at least 1"),
+        (["-S", 64], "hop + stream.lookahead exceed input.window"),
+        (["--steps", 0], "--steps, --epoch and --batch must be at least 1"),
+        (["--batch", 0], "--steps, --epoch and --batch must be at least 1"),
+        (["--highpass", 50], "highpass_hz"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_one_line(edge_train, tmp_path, capsys, arguments, words):
+    assert edge_train(tmp_path / "run", *arguments) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("edge-train: ")
+    assert words in line
+    assert not (tmp_path / "run").exists()
+
+
+def write_set(folder, split, rate):
+    h5py = pytest.importorskip("h5py")
+    folder.mkdir()
+    with (folder / "metadata.csv").open("w", newline="") as metadata:
+        csv.writer(metadata).writerows(
+            [["trace_name", "split", "trace_sampling_rate_hz"], ["a", split, rate]]
+        )
+    with h5py.File(folder / "waveforms.hdf5", "w") as waveforms:
+        waveforms["data/a"] = np.ones((3, 100 * rate), np.int32)
+    return folder
+
+
+def test_data_of_a_rate_that_no_station_has_are_refused_in_one_line(edge_train, tmp_path, capsys):
+    slow = write_set(tmp_path / "slow", "train", 10)
+    assert edge_train(tmp_path / "run", "--data", slow) == 2
+    assert "sample rate 10 Hz is outside" in capsys.readouterr().err
+
+
+def test_data_without_a_dev_split_are_refused_in_one_line(edge_train, tmp_path, capsys):
+    only_train = write_set(tmp_path / "only_train", "train", 100)
+    assert edge_train(tmp_path / "run", "--dev", only_train) == 2
+    assert "has no split 'dev'" in capsys.readouterr().err
+
+
+def test_the_run_of_another_network_is_not_gone_on_with(tiny_run, edge_train, capsys):
+    assert edge_train(tiny_run, "-S", 16) == 2
+    assert "holds another network's run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("loss", "kind"), [("sigmoid_offset_loss", "sigmoid"), ("linear_offset_loss", "linear")]
+)
+def test_losses_vanish_for_the_answer_that_the_decoder_reads_as_the_label(loss, kind):
+    labels = label_cells([Arrival("P", 203.7), Arrival("S", 390.2)], [(420, 440)], slice(64, 512), 512, 8)
+    logits = np.where(labels.cls > 0, 30.0, 0.0)[None, None]
+    fraction = np.clip(labels.ofs[:, :1], 1e-6, 1 - 1e-6)
+    raw = (np.log(fraction / (1 - fraction)) if kind == "sigmoid" else fraction)[None, None]
+    assert float(train.cell_loss(labels.cls[None, None], logits)[0]) == pytest.approx(0, abs=1e-5)
+    assert float(getattr(train, loss)(labels.ofs[None, None], raw)[0]) == pytest.approx(0, abs=1e-9)
+    not_asked = ~labels.cls.any(axis=1)
+    logits[0, 0, not_asked] = np.random.default_rng(0).normal(0, 100, (not_asked.sum(), 3))
+    assert float(train.cell_loss(labels.cls[None, None], logits)[0]) == pytest.approx(0, abs=1e-5)
+    wrong = logits[..., [1, 0, 2]]
+    assert float(train.cell_loss(labels.cls[None, None], wrong)[0]) > 30
+
+
+def test_the_card_of_a_run_is_one_that_the_station_accepts(tiny_run):
+    card = Card.from_json((tiny_run / "best.json").read_text())
+    assert card.training["backend"] == keras.backend.backend()
+
+
+def test_the_zoo_runs_on_any_keras_backend():
+    """No file of it names TensorFlow, PyTorch or JAX."""
+    named = {}
+    for path in Path(zoo.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for module in modules:
+                if module.split(".")[0] in {"tensorflow", "torch", "jax"}:
+                    named[path.name] = module
+    assert named == {}
