@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from edge.card import Card
 from zoo.data.seisbench import read_traces
-from zoo.network import WindowRecorder, coarse
+from zoo.passes import WindowRecorder, coarse
 from zoo.runner import trace_picks
 
 APART = 1024

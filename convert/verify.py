@@ -14,7 +14,8 @@ from edge.model import Network
 from edge.pick import Phase
 from zoo import scoring
 from zoo.data.seisbench import read_rows, read_traces
-from zoo.network import KerasNetwork, WindowAnswerer, WindowRecorder
+from zoo.network import KerasNetwork
+from zoo.passes import WindowAnswerer, WindowRecorder
 from zoo.runner import trace_picks
 from zoo.scoring import Comparison
 

@@ -1,6 +1,5 @@
-"""Keras models and .tflite files under one roof: whatever is scored runs through the station's own picker."""
+"""Keras picking models under the station's own picker."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,34 +38,6 @@ def predict(model: keras.Model, x: Windows, batch_size: int = 64) -> dict[str, N
     return {name: np.asarray(values[: len(x)]) for name, values in out.items()}
 
 
-class WindowRecorder:
-    """A network that answers nothing and remembers what it was asked: the first of two passes.
-
-    Windows do not depend on answers, so all windows of a data set can be collected, evaluated in large
-    batches, and answered in a second pass by `WindowAnswerer`, through the very picker that streams.
-    """
-
-    def __init__(self, card: Card) -> None:
-        self.card = card
-        self.windows: list[Floats] = []
-
-    def infer(self, window: Floats) -> tuple[Floats, Floats]:
-        self.windows.append(window)
-        cells = len(window) // self.card.cells.stride
-        return np.zeros((cells, 3), np.float32), np.zeros(cells, np.float32)
-
-
-class WindowAnswerer:
-    """The second pass: gives the answers in the order in which the windows were asked for."""
-
-    def __init__(self, card: Card, logits: Floats, offsets: Floats) -> None:
-        self.card = card
-        self._answers = iter(zip(logits, offsets, strict=True))
-
-    def infer(self, window: Floats) -> tuple[Floats, Floats]:
-        return next(self._answers)
-
-
 def load_keras(path: Path) -> KerasNetwork:
     """A .keras file and the card that `edge-train` wrote beside it."""
     if not path.is_file():
@@ -75,11 +46,3 @@ def load_keras(path: Path) -> KerasNetwork:
         raise CardError(f"{path} has no card: {card_path(path).name} is missing beside it")
     card = Card.from_json(card_path(path).read_text())
     return KerasNetwork(card, keras.saving.load_model(path, compile=False))
-
-
-def coarse(card: Card, windows_apart: int) -> Card:
-    """The card with a longer hop, at most `windows_apart` samples and what the window allows, for scoring in
-    passing: the same cells from fewer windows."""
-    step = 8 * card.cells.stride
-    longest = min(windows_apart, card.input.window - card.stream.lookahead)
-    return replace(card, stream=replace(card.stream, hop=max(longest // step * step, card.stream.hop)))

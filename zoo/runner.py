@@ -11,6 +11,7 @@ from edge.pick import NS, Phase, Pick
 from edge.station import Station
 from firmware_bridge.packet import Packet, Stream
 from zoo.data.seisbench import Trace
+from zoo.passes import through
 from zoo.scoring import TracePick
 
 FLOAT_PEAK = 2.0**23
@@ -18,7 +19,7 @@ FLOAT_PEAK = 2.0**23
 
 
 def packet_of(trace: Trace) -> Packet:
-    """A labelled trace as one packet that starts at 1970 plus nothing, so that times count from its start."""
+    """A labelled trace as one packet that starts at 1970, so that times count from the trace's start."""
     present = [k for k, letter in enumerate("ZNE") if letter in trace.present]
     samples = np.asarray(trace.samples[:, present], np.float64)
     if trace.samples.dtype.kind == "f":
@@ -30,9 +31,13 @@ def packet_of(trace: Trace) -> Packet:
 
 def trace_picks(network: Network, trace: Trace, threshold: float) -> list[TracePick]:
     """Picks on one labelled trace, both phases at one low threshold."""
-    station = Station(network, {"P": threshold, "S": threshold}, lambda line: None)
-    picks = [*station.feed(packet_of(trace)), *station.flush()]
-    return [TracePick(pick.phase, pick.time_ns / NS, pick.prob) for pick in picks]
+    packet = packet_of(trace)
+
+    def run(network: Network) -> list[Pick]:
+        station = Station(network, {"P": threshold, "S": threshold}, lambda line: None)
+        return [*station.feed(packet), *station.flush()]
+
+    return [TracePick(pick.phase, pick.time_ns / NS, pick.prob) for pick in through(network, run)]
 
 
 def open_network(model: Path) -> Network:
@@ -48,6 +53,10 @@ def archive_picks(network: Network, files: Iterable[Path], thresholds: Mapping[P
     """Picks of MiniSEED files, all stations in them."""
     archive = open_archive(list(files))
     channels = {key: stream.channels for key, stream in archive.instruments.items()}
-    station = Station(network, thresholds, lambda line: None, channels)
-    picks = [pick for packet in archive.packets() for pick in station.feed(packet)]
-    return picks + station.flush()
+
+    def run(network: Network) -> list[Pick]:
+        station = Station(network, thresholds, lambda line: None, channels)
+        picks = [pick for packet in archive.packets() for pick in station.feed(packet)]
+        return picks + station.flush()
+
+    return through(network, run)

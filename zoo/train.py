@@ -17,7 +17,8 @@ from edge.timeline import Block, Timeline
 from zoo.data.records import Record, records_of
 from zoo.data.seisbench import Trace, read_traces
 from zoo.data.windows import TrainingSet, WindowMixer
-from zoo.network import WindowAnswerer, WindowRecorder, coarse, predict
+from zoo.network import predict
+from zoo.passes import WindowAnswerer, WindowRecorder, coarse
 from zoo.pickers.lppn import LPPNConfig, build, describe
 from zoo.runner import packet_of
 from zoo.scoring import TOLERANCES_S, Labels, TracePick, best, compare, labels_of
