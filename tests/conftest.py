@@ -7,6 +7,16 @@ import pytest
 from firmware_bridge.synthetic import synthetic_earthquake
 
 NS = 1_000_000_000
+COLUMNS = (
+    "trace_name",
+    "split",
+    "label_quality",
+    "trace_category",
+    "trace_P_arrival_sample",
+    "trace_S_arrival_sample",
+    "trace_sampling_rate_hz",
+)
+TINY = ("-n", 4, "-S", 8, "-T", 512, "--steps", 4, "--epoch", 2, "--batch", 4, "--learning-rate", 0.01)
 
 
 def _event(seed, split):
@@ -29,10 +39,7 @@ def quakes(tmp_path_factory):
     traces += [_event(seed, "dev") for seed in range(20, 24)] + [_noise(24, "dev")]
     with (folder / "metadata.csv").open("w", newline="") as metadata:
         rows = csv.writer(metadata)
-        rows.writerow(
-            ["trace_name", "split", "label_quality", "trace_category", "trace_P_arrival_sample"]
-            + ["trace_S_arrival_sample", "trace_sampling_rate_hz"]
-        )
+        rows.writerow(COLUMNS)
         rows.writerows([*trace[:-1], 100] for trace in traces)
     with h5py.File(folder / "waveforms.hdf5", "w") as waveforms:
         for name, *_, samples in traces:
@@ -52,9 +59,8 @@ def edge_train(quakes):
         model.run_eagerly = True
 
     def run(folder, *arguments):
-        tiny = "-n 4 -S 8 -T 512 --steps 4 --epoch 2 --batch 4 --learning-rate 0.01".split()
-        data = ["--data", str(quakes), "--dev", str(quakes), "--run", str(folder)]
-        return train.main(["lppn", *data, *tiny, *map(str, arguments)])
+        data = ("--data", quakes, "--dev", quakes, "--run", folder)
+        return train.main(["lppn", *map(str, (*data, *TINY, *arguments))])
 
     compiled = train.compile_model
     with pytest.MonkeyPatch.context() as patch:

@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from edge.card import Card, CardError, card_path
 from edge.model import Floats
+from zoo.pickers.lppn import BilinearDouble
 
 Windows = NDArray[np.float32]
+LAYERS = {"BilinearDouble": BilinearDouble}
+"""Layers of our own that a saved model may hold."""
 
 
 class KerasNetwork:
@@ -45,4 +48,4 @@ def load_keras(path: Path) -> KerasNetwork:
     if not card_path(path).is_file():
         raise CardError(f"{path} has no card: {card_path(path).name} is missing beside it")
     card = Card.from_json(card_path(path).read_text())
-    return KerasNetwork(card, keras.saving.load_model(path, compile=False))
+    return KerasNetwork(card, keras.saving.load_model(path, LAYERS, compile=False))

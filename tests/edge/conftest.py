@@ -36,13 +36,14 @@ def write_mseed():
         letters: str = "ZNE",
         rate: float = 100.0,
         station: str = "SYN",
+        version: int = 3,
         start_ns: int = 1_700_000_000_000_000_000,
     ) -> Path:
         with MS3TraceList() as traces:
             for letter, column in zip(letters, samples.T, strict=True):
                 name = nslc2sourceid("XX", station, "00", f"HH{letter}")
                 traces.add_data(name, np.ascontiguousarray(column), "i", rate, starttime=start_ns)
-            traces.to_file(path)
+            traces.to_file(path, format_version=version)
         return path
 
     return write

@@ -126,6 +126,15 @@ def test_a_card_for_another_window_is_refused_with_both_shapes(copy, network):
     assert f"(1, 1, {2 * window}, 3)" in message
 
 
+def test_a_card_for_other_cells_is_refused_with_both_shapes(copy, network):
+    card = network.card
+    cells = card.input.window // card.cells.stride
+    rewrite(copy, "cells", stride=card.cells.stride // 2)
+    message = refusal(copy, CardError)
+    assert f"(1, 1, {cells}, 3)" in message
+    assert f"(1, 1, {2 * cells}, 3)" in message
+
+
 def test_a_card_for_another_dtype_is_refused(copy):
     rewrite(copy, "quantisation", dtype="float32")
     assert "are not float32, which its card promises" in refusal(copy, CardError)

@@ -9,8 +9,8 @@ from hypothesis.extra.numpy import arrays
 from edge.preprocess import NORMALISATIONS, HighPass, normaliser
 
 RATE = 100.0
-PARAMETERS = {"rms-asinh": {"gain": 2.0, "clip": 5.0}, "max-abs": {}}
-LIMIT = {"rms-asinh": 5.0, "max-abs": 1.0}
+PARAMETERS = {"noise-asinh": {"gain": 0.3, "clip": 8.0}, "max-abs": {}}
+LIMIT = {"noise-asinh": 8.0, "max-abs": 1.0}
 EVERY_RULE = pytest.mark.parametrize("name", sorted(NORMALISATIONS))
 WHOLE = slice(None)
 
@@ -72,20 +72,26 @@ def test_after_a_reset_a_new_segment_begins_with_its_own_offset():
 
 
 def weak_p_before_strong_s():
-    """Noise of 1, a P of 100 at 15 s and, 3 s later, an S of 10,000 that decays."""
+    """Noise of 1, a P of 30 at 15 s and, 3 s later, an S of 10,000 that decays."""
     rng = np.random.default_rng(3)
     t = np.arange(3072)
     tone = np.sin(2 * np.pi * 8 * t / RATE)
-    p = 100 * np.exp(-(t - 1500) / 100) * (t >= 1500)
+    p = 30 * np.exp(-(t - 1500) / 100) * (t >= 1500)
     s = 10_000 * np.exp(-(t - 1800) / 150) * (t >= 1800)
     return rng.normal(0, 1, (3072, 3)) + ((p + s) * tone)[:, None]
 
 
-@pytest.mark.parametrize(("name", "least", "most"), [("rms-asinh", 4, 20), ("max-abs", 0.5, 1.5)])
-def test_a_weak_p_before_a_strong_s_is_steps_high_in_int8_where_the_maximum_leaves_it_one(name, least, most):
+@pytest.mark.parametrize(("name", "least", "most"), [("noise-asinh", 30, 127), ("max-abs", 0, 0.5)])
+def test_a_weak_p_before_a_strong_s_is_steps_high_in_int8_where_the_maximum_erases_it(name, least, most):
     shown = rule(name)(weak_p_before_strong_s(), WHOLE)
     step = LIMIT[name] / 127
     assert least <= np.abs(shown[1500:1600]).max() / step <= most
+
+
+def test_noise_is_steps_high_in_int8_and_well_below_the_limit():
+    shown = rule("noise-asinh")(weak_p_before_strong_s(), WHOLE)[:1500]
+    step = LIMIT["noise-asinh"] / 127
+    assert 2 * step < np.std(shown) < LIMIT["noise-asinh"] / 8
 
 
 @EVERY_RULE
@@ -141,7 +147,7 @@ def test_a_lone_spike_in_a_still_component_stays_within_the_limit():
 
 
 def test_an_unknown_rule_is_refused_with_those_that_are_known():
-    with pytest.raises(ValueError, match=r"'z-score' is not known.*max-abs, rms-asinh"):
+    with pytest.raises(ValueError, match=r"'z-score' is not known.*max-abs, noise-asinh"):
         normaliser({"name": "z-score"})
     with pytest.raises(ValueError, match="None is not known"):
         normaliser({})

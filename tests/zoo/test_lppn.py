@@ -12,8 +12,8 @@ import pytest
 
 keras = pytest.importorskip("keras", reason="the zoo needs the [host] extra")
 
-from zoo.network import predict
-from zoo.pickers.checkpoint import import_published, read_state_dict
+from zoo.network import load_keras, predict
+from zoo.pickers.checkpoint import import_published, main, read_state_dict
 from zoo.pickers.lppn import STRIDES, LPPNConfig, build
 
 
@@ -213,6 +213,16 @@ def test_imported_checkpoint_computes_what_the_original_does(n, S, tmp_path, mon
     logits, offsets = reference_forward(state, x[:, ::-1].T.astype(np.float64), S)
     np.testing.assert_allclose(out["cls"][0, 0].T, logits, atol=2e-4)
     np.testing.assert_allclose(out["ofs"][0, 0, :, 0], offsets, atol=2e-4)
+
+
+def test_the_import_command_writes_a_model_that_loads(tmp_path, monkeypatch):
+    save_as_torch_does(tmp_path / "16-4.wave", fake_published_state(4, np.random.default_rng(0)), monkeypatch)
+    out = tmp_path / "published.keras"
+    assert main([str(tmp_path / "16-4.wave"), "--stride", "16", "--out", str(out)]) == 0
+    network = load_keras(out)
+    logits, offsets = network.infer(np.zeros((3072, 3), np.float32))
+    assert logits.shape == (192, 3)
+    assert offsets.shape == (192,)
 
 
 def test_a_checkpoint_of_another_width_is_named(tmp_path, monkeypatch):

@@ -65,20 +65,23 @@ def test_a_finished_run_is_left_as_it_is(tiny_run, edge_train):
     assert {path.name: path.read_bytes() for path in tiny_run.iterdir()} == before
 
 
-def test_an_interruption_while_saving_spares_the_checkpoint_before(tiny_run, tmp_path, monkeypatch):
-    path = tmp_path / "last.keras"
-    path.write_bytes((tiny_run / "last.keras").read_bytes())
-    checkpoint = train.Checkpoint(train.Run(tmp_path), load_keras(tiny_run / "best.keras").card, None)
+def test_an_interruption_while_saving_spares_the_checkpoints_before(tiny_run, tmp_path):
+    kept = {name: (tiny_run / name).read_bytes() for name in ("last.keras", "best.keras", "log.jsonl")}
+    for name, content in kept.items():
+        (tmp_path / name).write_bytes(content)
 
     class Interrupted:
-        def save(self, path):
+        def save(self, path, **_):
             path.write_bytes(b"half a")
             raise KeyboardInterrupt
 
-    checkpoint.set_model(Interrupted())
-    with pytest.raises(KeyboardInterrupt):
-        checkpoint._save(path)
-    assert path.read_bytes() == (tiny_run / "last.keras").read_bytes()
+    card = Card.from_json((tiny_run / "best.json").read_text())
+    for score in (0.0, 1.0):  # while saving the last one, while saving the best one
+        checkpoint = train.Checkpoint(train.Run(tmp_path), card, lambda _, score=score: {"score": score})
+        checkpoint.set_model(Interrupted())
+        with pytest.raises(KeyboardInterrupt):
+            checkpoint.on_epoch_end(2)
+    assert {name: (tmp_path / name).read_bytes() for name in kept} == kept
 
 
 @pytest.mark.parametrize(

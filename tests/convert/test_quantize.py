@@ -1,0 +1,75 @@
+"""int8 conversion: the same function, integers throughout, the same bytes each time."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="conversion needs the [host] extra")
+
+from convert.edgetpu import ops_of, refusals
+from convert.quantize import for_inference, to_int8
+from edge.backend import LiteRT
+from edge.card import Card, CellSpec, InputSpec, StreamSpec, card_path
+from edge.model import load_model
+from zoo.network import predict
+
+
+def test_the_polyphase_form_computes_what_the_network_does(small):
+    model, config = small
+    x = np.random.default_rng(1).normal(0, 3, (2, 1, config.T, 3)).astype(np.float32)
+    before, after = predict(model, x, 1), predict(for_inference(model, config), x, 1)
+    for name, values in before.items():
+        assert np.std(values) > 0.1
+        np.testing.assert_allclose(after[name], values, atol=1e-4)
+
+
+def test_polyphase_leaves_no_resize(int8):
+    assert "RESIZE_NEAREST_NEIGHBOR" not in {op.name for op in ops_of(int8)}
+
+
+def test_every_tensor_is_an_integer(int8):
+    for op in ops_of(int8):
+        assert {dtype for dtype, _ in op.outputs} == {"INT8"}
+        assert {dtype for dtype, _ in op.inputs} <= {"INT8", "INT32"}
+
+
+def test_every_op_is_one_of_the_edge_tpu(int8):
+    assert refusals(int8) == []
+
+
+def test_the_signature_is_x_to_cls_and_ofs(int8, small, tmp_path):
+    (tmp_path / "small.tflite").write_bytes(int8)
+    description = LiteRT(tmp_path / "small.tflite").describe()
+    assert (description.input.name, description.input.shape) == ("x", (1, 1, 512, 3))
+    assert {spec.name: spec.shape for spec in description.outputs} == {
+        "cls": (1, 1, 64, 3), "ofs": (1, 1, 64, 1)
+    }  # fmt: skip
+    assert {description.input.dtype, *(spec.dtype for spec in description.outputs)} == {"int8"}
+
+
+def test_int8_answers_like_the_float_network(int8, small, windows, tmp_path):
+    """Through the station's own loader; a flipped axis or a swapped output would not correlate."""
+    model, config = small
+    path = tmp_path / "small.tflite"
+    path.write_bytes(int8)
+    card = Card(
+        name="small", task="picking", licence="MIT",
+        input=InputSpec(100.0, config.T, None, {"name": "max-abs"}),
+        cells=CellSpec(config.S, config.offset), stream=StreamSpec(64, 384, 1.0),
+        thresholds={"P": 0.5, "S": 0.5}, sigma_s={"P": 0.1, "S": 0.1},
+        sha256=hashlib.sha256(int8).hexdigest(), quantisation={"dtype": "int8"},
+    )  # fmt: skip
+    card_path(path).write_text(card.to_json())
+    network = load_model(path)
+    expected = predict(model, np.stack(windows)[:, None], 8)
+    answers = [network.infer(window) for window in windows]
+    for k in range(3):
+        logits = np.concatenate([logits[:, k] for logits, _ in answers])
+        assert np.corrcoef(logits, expected["cls"][..., k].ravel())[0, 1] > 0.98
+    offsets = np.concatenate([offsets for _, offsets in answers])
+    assert np.corrcoef(offsets, expected["ofs"].ravel())[0, 1] > 0.98
+
+
+def test_the_same_weights_and_windows_give_the_same_bytes(int8, small, windows):
+    assert to_int8(for_inference(*small), windows) == int8
