@@ -3,8 +3,13 @@
 import csv
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from firmware_bridge.synthetic import synthetic_earthquake
+
+# A busy computer is no failure.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 NS = 1_000_000_000
 COLUMNS = (

@@ -231,6 +231,7 @@ def prepare(args: argparse.Namespace) -> tuple[Card, WindowMixer, DevScore]:
         sigma_s={"P": 0.1, "S": 0.1},
         training={
             "network": describe(config),
+            "command": _command(args),
             "data": {folder.resolve().name: len(traces) for folder, traces in train_traces.items()},
             "seed": args.seed,
             "steps": args.steps,

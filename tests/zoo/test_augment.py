@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 pytest.importorskip("h5py", reason="the zoo needs the [host] extra")
@@ -122,7 +122,7 @@ def test_gain_is_one_factor_a_component_between_a_third_and_three(seed):
     factors = (after.samples / draft.samples).mean(axis=0)
     np.testing.assert_allclose(after.samples, draft.samples * factors, rtol=1e-5)
     assert np.all((factors > 0.33) & (factors < 3.01))
-    assert len(set(factors.round(4))) == 3
+    assert np.ptp(factors) > 1e-4
 
 
 def test_flip_turns_the_sign_of_all_and_exchanges_horizontals_only():
@@ -224,7 +224,6 @@ def test_lost_channels_leave_the_vertical_or_two_components():
     assert lost == {(1, 2), (0,), (1,), (2,)}
 
 
-@settings(deadline=None)
 @given(SEEDS)
 def test_a_seed_draws_the_same_again(seed):
     def draw():

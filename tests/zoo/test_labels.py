@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.cells import PHASES, OnsetFinder, decode
@@ -59,7 +59,6 @@ def test_two_phases_both_survive_however_close_their_cells(drawn, timed):
     assert np.count_nonzero(labels.ofs[:, 1]) == (2 if timed else 0)
 
 
-@settings(deadline=None)
 @given(onsets(count=2), st.sampled_from(["sigmoid", "linear"]))
 def test_the_decoder_reads_a_perfect_answer_back_as_the_labelled_onsets(drawn, kind):
     S, samples = drawn
