@@ -15,6 +15,8 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 WEIGHTS = {"lppn": Path(__file__).parent.parent / "zoo" / "weights" / "lppn.keras"}
+F1_COST = 0.02
+"""What int8 may cost."""
 DEFAULT_OUT = Path("edge") / "models"
 
 
@@ -45,6 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse(arguments)
     try:
         report = convert(args)
+    except ModuleNotFoundError as error:
+        print(f"convert: {error.name} is missing: pip install 'edge-pick[host]'", file=sys.stderr)
+        return 2
     except (OSError, ValueError, RuntimeError) as error:
         print(f"convert: {error}", file=sys.stderr)
         return 2
@@ -96,7 +101,7 @@ def convert(args: argparse.Namespace) -> str:
         },
     )
     # Verified beside the old model, which is replaced only by one that has passed.
-    with tempfile.TemporaryDirectory(dir=args.out) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         candidate = Path(folder) / f"{args.int8}.tflite"
         candidate.write_bytes(buffer)
         card_path(candidate).write_text(card.to_json())
@@ -151,6 +156,12 @@ def _text(path: Path, card: Card) -> str:
                 f"{phase} {kind:6}{m['threshold']:>10.2f}{m['f1_0.1s']:>10.3f}{m['f1_0.5s']:>10.3f}"
                 f"{m['residual_mean_s']:>9.3f}{m['residual_std_s']:>8.3f}"
             )
+    for phase in metrics["int8"]:
+        cost = max(
+            metrics["float"][phase][key] - metrics["int8"][phase][key] for key in ("f1_0.1s", "f1_0.5s")
+        )
+        verdict = "within" if cost <= F1_COST else "MORE THAN"
+        rows.append(f"{phase} loses {cost:+.3f} F1 at most to int8: {verdict} {F1_COST}")
     d = metrics["int8_minus_float"]
     rows.append(
         f"cell probabilities, int8 - float: mean {d['mean']:.4f}, 99.9 % below {d['p999']:.3f}, worst "

@@ -111,6 +111,7 @@ def draw(chosen: Record, picks: list[Pick], path: Path) -> None:
                     1.02,
                     f"{one.phase} {one.prob:.2f}",
                     color=COLOURS[one.phase],
+                    ha="right" if one.phase == "P" else "left",
                     transform=axis.get_xaxis_transform(),
                 )
     top[2].set_xlabel(f"seconds after {format_time(chosen.start_ns)}")

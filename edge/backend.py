@@ -4,6 +4,10 @@ Nothing of picking lives here. `ai-edge-litert` is the TFLite runtime where it h
 `tflite-runtime` 2.14 serves 32-bit ARM and the Coral.
 """
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
@@ -64,6 +68,20 @@ def _interpreter_class() -> tuple[type[Any], str]:
     )
 
 
+@contextmanager
+def _muted() -> Iterator[None]:
+    """Keeps the runtime's own chatter off standard error, which is for the operator; errors are raised."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 class LiteRT:
     """A .tflite on the CPU, one thread: a second one gains little and starves the acquisition."""
 
@@ -71,8 +89,9 @@ class LiteRT:
         """BackendError if no runtime is there or the file is no usable model."""
         interpreter_class, self._runtime = _interpreter_class()
         try:
-            self._interpreter = interpreter_class(model_path=str(model), num_threads=1)
-            self._interpreter.allocate_tensors()
+            with _muted():
+                self._interpreter = interpreter_class(model_path=str(model), num_threads=1)
+                self._interpreter.allocate_tensors()
             runner = self._interpreter.get_signature_runner()
             (name,) = runner.get_input_details()
         except (ValueError, RuntimeError, SystemError, AttributeError) as error:

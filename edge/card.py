@@ -108,6 +108,7 @@ class Card:
             must(key, getattr(self, key), isinstance(getattr(self, key), str), "a text")
         for key in ("thresholds", "sigma_s", "training", "quantisation", "metrics"):
             must(key, getattr(self, key), isinstance(getattr(self, key), Mapping), "an object")
+        must("task", self.task, self.task == "picking", "picking")
         rate, corner, stride = self.input.rate_hz, self.input.highpass_hz, self.cells.stride
         must("input.rate_hz", rate, _above_zero(rate), "a number above 0")
         fits = corner is None or (_above_zero(corner) and corner < rate / 2)
@@ -128,7 +129,7 @@ class Card:
         if self.stream.hop + ahead > self.input.window:
             raise CardError("the card's stream.hop + stream.lookahead exceed input.window")
         separation = self.stream.separation_s
-        must("stream.separation_s", separation, _above_zero(separation), "a number above 0")
+        must("stream.separation_s", separation, _above_zero(separation) and separation <= 60, "0 to 60 s")
         for phase in PHASES:
             threshold, sigma = self.thresholds.get(phase), self.sigma_s.get(phase)
             fits = threshold is not None and _above_zero(threshold) and threshold < 1

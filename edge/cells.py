@@ -52,8 +52,8 @@ class OnsetFinder:
 
     A peak is a cell in which a phase is likelier than in the `separation` cells on either side (the earlier
     one of two equals). An onset near the border of two cells is shared between them, so its probability is
-    the sum over the peak and its neighbours, at most 1, and its time their mean weighted by probability.
-    It counts if that probability reaches the phase's threshold. A cell is decided once `separation` further
+    the sum over the peak and its neighbours, at most 1, and its time their mean weighted by probability. It
+    counts if that probability reaches the phase's threshold. A cell is decided once `separation` further
     ones are known, and how the stream was cut makes no difference.
     """
 

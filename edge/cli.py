@@ -96,14 +96,23 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 at the end of the data or when told to stop, 2 after one line on what is wrong."""
     args = parse(arguments)
     stop = threading.Event()
+
+    def end(number: int, frame: object) -> None:
+        if stop.is_set():  # told twice: something blocks, a reader of our output that has stalled, say
+            raise KeyboardInterrupt
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     try:
         return run(args, stop)
     except BrokenPipeError:
         # The reader of our output is gone (edge-pick … | head): nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:
+        report("stopped at once; picks may not have been written")
+        return 2
     except (OSError, ValueError, BackendError, DeviceError) as error:
         report(str(error))
         return 2
@@ -115,9 +124,8 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
     given: dict[Phase, float | None] = {"P": args.p_threshold, "S": args.s_threshold}
     thresholds = {phase: given[phase] or network.card.thresholds[phase] for phase in PHASES}
     with ExitStack() as stack:
-        sinks: list[Sink] = [LineSink(_print, args.json or not sys.stdout.isatty())]
-        if args.out:
-            sinks.append(FileSink(args.out, report))
+        printer = LineSink(_print, args.json or not sys.stdout.isatty())
+        sinks: list[Sink] = [FileSink(args.out, report), printer] if args.out else [printer]
         for sink in sinks:
             stack.callback(sink.close)
         picks = (
@@ -128,8 +136,13 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
         counts = dict.fromkeys(PHASES, 0)
         for pick in picks:
             counts[pick.phase] += 1
-            for sink in sinks:
-                sink.send(pick)
+            for sink in sinks[:]:
+                try:
+                    sink.send(pick)
+                except BrokenPipeError:
+                    if len(sinks) == 1:
+                        raise
+                    sinks.remove(sink)  # nobody reads what we print; the file still wants its picks
         report(", ".join(f"{n} {phase}" for phase, n in counts.items()) + " picked")
     return 0
 
@@ -188,6 +201,8 @@ def listen(
             report(line)
         for packet in packets:
             yield from station.feed(packet, arrival_ns)
+        if watch.silent:  # a pick must not wait for data that may never come
+            yield from station.flush()
     yield from station.flush()
     stats = decoder.stats
     report(

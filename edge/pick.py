@@ -59,7 +59,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "time": _text,
     "prob": _number,
     "sigma": _number,
-    "snr_db": _number,
+    "snr_db": lambda value: value is None or _number(value),
     "amp": _number,
     "amp_unit": _text,
     "polarity": lambda value: value is None or value in get_args(Polarity),
@@ -78,10 +78,11 @@ class Pick:
 
     `time_ns`: onset, int64 UTC nanoseconds. `prob`: the model's probability, 0..1. `sigma`: one
     standard deviation of the onset, seconds. `snr_db`: signal after over noise before the onset,
-    decibels. `amp`: peak after the onset, in `amp_unit`. `polarity` and `polarity_prob`: None until a
-    polarity model has spoken. `clock`: who vouches for the time. `latency_s`: seconds of signal after
-    the onset that had arrived when the pick was made (links and queues not included). `update`: 0 for
-    a first report, counting up for revisions under the same id.
+    decibels, None where nothing is known before it. `amp`: peak after the onset, in `amp_unit`.
+    `polarity` and `polarity_prob`: None until a polarity model has spoken. `clock`: who vouches for the
+    time. `latency_s`: seconds of signal at the model's rate, after the onset, on which the pick was made
+    (links, queues and the anti-alias filter not included). `update`: 0 for a first report, counting up
+    for revisions under the same id.
     """
 
     id: str
@@ -91,7 +92,7 @@ class Pick:
     time_ns: int
     prob: float
     sigma: float
-    snr_db: float
+    snr_db: float | None
     amp: float
     clock: Clock
     latency_s: float
@@ -113,7 +114,7 @@ class Pick:
                 "time": format_time(self.time_ns),
                 "prob": round(self.prob, 3),
                 "sigma": round(self.sigma, 3),
-                "snr_db": round(self.snr_db, 1),
+                "snr_db": None if self.snr_db is None else round(self.snr_db, 1),
                 "amp": float(f"{self.amp:.4g}"),
                 "amp_unit": self.amp_unit,
                 "polarity": self.polarity,
@@ -158,8 +159,9 @@ class Pick:
 
     def to_text(self) -> str:
         """One readable line for a terminal."""
+        snr = "   –" if self.snr_db is None else f"{self.snr_db:5.1f}"
         return (
             f"{format_time(self.time_ns)}  {self.phase}  {self.station:<14} prob {self.prob:.2f}"
-            f"  ±{self.sigma:.2f} s  snr {self.snr_db:5.1f} dB  amp {self.amp:.3g} {self.amp_unit}"
+            f"  ±{self.sigma:.2f} s  snr {snr} dB  amp {self.amp:.3g} {self.amp_unit}"
             f"  clock {self.clock}"
         )

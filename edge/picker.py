@@ -142,18 +142,18 @@ class Picker:
             model=card.identity,
         )
 
-    def _strength(self, onset: Onset) -> tuple[float, float]:
-        """SNR in dB (rms after over rms before, the component where it is largest) and peak amplitude."""
+    def _strength(self, onset: Onset) -> tuple[float | None, float]:
+        """SNR in dB (rms after over rms before, the component where it is largest), None where no noise is
+        known, and peak amplitude."""
         at = round(onset.sample) - self._signal_start
         before = [max(0, at - round(s * self._rate)) for s in NOISE_S]
         noise = self._signal[before[0] : before[1]]
         signal = self._signal[max(at, 0) : at + round(SIGNAL_S * self._rate)]
-        if not len(signal):
-            return 0.0, 0.0
-        amp = float(np.abs(signal).max())
-        if not len(noise):
-            return 0.0, amp
+        amp = float(np.abs(signal).max(initial=0.0))
+        if not len(signal) or not len(noise):
+            return None, amp
         power = np.mean(np.square(signal), axis=0), np.mean(np.square(noise), axis=0)
         usable = (power[0] > 0) & (power[1] > 0)
-        ratio = float(np.max(power[0][usable] / power[1][usable], initial=0.0))
-        return (10.0 * float(np.log10(ratio)) if ratio > 0 else 0.0), amp
+        if not usable.any():
+            return None, amp
+        return 10.0 * float(np.log10(np.max(power[0][usable] / power[1][usable]))), amp

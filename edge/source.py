@@ -25,13 +25,17 @@ class DeviceError(Exception):
 
 
 class LineWatch:
-    """Says, once each time, that a line is silent or that what it brings are no packets."""
+    """Says, once each time, that a line is silent or that what it brings are no packets.
+
+    `silent`: nothing has come for 10 s.
+    """
 
     def __init__(self, device: str) -> None:
+        self.silent = False
         self._device = device
         self._heard_ns: int | None = None
-        self._silent = False
         self._unread = 0
+        self._told_unread = False
 
     def feed(self, arrival_ns: int, n_bytes: int, n_packets: int) -> list[str]:
         """What came in one step of the source: lines for the operator, seldom any."""
@@ -39,18 +43,20 @@ class LineWatch:
             self._heard_ns = arrival_ns
         lines = []
         silent = arrival_ns - self._heard_ns >= _SILENCE_S * 1_000_000_000
-        if silent and not self._silent:
+        if silent and not self.silent:
             lines.append(f"{self._device}: no data for {_SILENCE_S} s; is the digitizer on, the cable right?")
-        if self._silent and not silent:
+        if self.silent and not silent:
             lines.append(f"{self._device}: data again")
-        self._silent = silent
-        self._unread = 0 if n_packets else self._unread + n_bytes
-        if self._unread >= _UNREAD_BYTES:
+        self.silent = silent
+        if n_packets:
+            self._unread, self._told_unread = 0, False
+        self._unread += n_bytes
+        if self._unread >= _UNREAD_BYTES and not self._told_unread:
+            self._told_unread = True
             lines.append(
                 f"{self._device}: {self._unread} bytes and no AnyShake v3 packet; try another --baud "
                 "(57600, 230400, 460800), or is it another protocol?"
             )
-            self._unread = 0
         return lines
 
 
@@ -58,10 +64,10 @@ class SerialSource:
     """The serial port `device` at `baud`, 8N1, opened for exclusive use.
 
     Iterating yields (arrival_ns, data): what has arrived since, and when (`clock`, by default UTC
-    nanoseconds of this computer); empty data each 0.1 s on a silent line. It ends within 0.2 s of `stop`
-    being set. DeviceError if the port cannot be opened at first; once it has been open, any loss is waited
-    out, with 0.5 s growing to 30 s between the attempts. `report` gets one line for every change: open,
-    lost, open again.
+    nanoseconds of this computer); empty data now and then on a silent or lost line. It ends within 0.2 s of
+    `stop` being set. DeviceError if the port cannot be opened at first; once it has been open, any loss is
+    waited out, with 0.5 s growing to 30 s between the attempts. `report` gets one line for every change:
+    open, lost, open again.
     """
 
     def __init__(
@@ -97,6 +103,7 @@ class SerialSource:
             except _LOST as error:
                 self._report(f"{self._device}: lost ({error}), waiting for its return")
             while not self._stop.wait(retry_s):
+                yield self._clock(), b""
                 retry_s = min(2 * retry_s, _LAST_RETRY_S)
                 try:
                     port = self._open()

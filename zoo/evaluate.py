@@ -290,7 +290,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not (args.data or args.continuous):
             raise ValueError("nothing to score on: give --data FOLDER, --continuous FOLDER or both")
         print(report(evaluate(args)))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, EOFError) as error:
         print(f"edge-evaluate: {error}", file=sys.stderr)
         return 1
     return 0

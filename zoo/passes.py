@@ -10,6 +10,8 @@ from edge.card import Card
 from edge.model import Floats, Network
 
 Result = TypeVar("Result")
+PIECE = 4096
+"""Windows handed to a network at once: 150 MB."""
 
 
 @runtime_checkable
@@ -57,7 +59,10 @@ def through(network: Network, run: Callable[[Network], Result]) -> Result:
     nothing = run(recorder)
     if not recorder.windows:
         return nothing
-    return run(WindowAnswerer(network.card, *network.infer_many(np.stack(recorder.windows))))
+    pieces = (recorder.windows[i : i + PIECE] for i in range(0, len(recorder.windows), PIECE))
+    answers = [network.infer_many(np.stack(piece)) for piece in pieces]
+    logits, offsets = (np.concatenate(part) for part in zip(*answers, strict=True))
+    return run(WindowAnswerer(network.card, logits, offsets))
 
 
 def coarse(card: Card, windows_apart: int) -> Card:

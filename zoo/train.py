@@ -133,12 +133,13 @@ class Run:
         return self.folder / "log.jsonl"
 
     def open(self, card: Card) -> None:
-        """Makes the folder; ValueError if the run begun there has another network or input."""
+        """Makes the folder; ValueError if the run begun there was another one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.history():
             begun = Card.from_json(card_path(self.best).read_text())
-            if (begun.training["network"], begun.input) != (card.training["network"], card.input):
-                raise ValueError(f"{self.folder} holds another network's run; name another --run")
+            if begun.training != card.training:
+                command = begun.training["command"]
+                raise ValueError(f"{self.folder} holds another run ({command}); name another --run")
 
     def history(self) -> list[dict[str, float]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []

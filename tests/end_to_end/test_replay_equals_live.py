@@ -87,6 +87,7 @@ def test_real_time_on_a_serial_port_equals_replay(tmp_path):
     # Read off the record by eye: P 4.73 s, S 5.70 s after its start.
     best = {phase: max((p for p in live if p.phase == phase), key=lambda p: p.prob) for phase in "PS"}
     assert abs(best["P"].time_ns - parse_time("2009-08-24T00:20:07.73Z")) < 0.3 * NS
+    assert abs(best["S"].time_ns - parse_time("2009-08-24T00:20:08.70Z")) < 0.3 * NS
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the continuous records of ../shared are not here")

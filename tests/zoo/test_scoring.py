@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+pytest.importorskip("h5py", reason="the host side needs the [host] extra")
+
 from edge.pick import NS, Phase, Pick
 from zoo.continuous import PeerPick, Record, score_continuous
 from zoo.data.seisbench import read_traces

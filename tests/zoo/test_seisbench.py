@@ -4,9 +4,10 @@ import csv
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
+
+h5py = pytest.importorskip("h5py", reason="the host side needs the [host] extra")
 
 from zoo.data.seisbench import read_traces
 

@@ -114,10 +114,10 @@ def add_noise(rng: Generator, draft: Draft, noise: Draft) -> Draft:
 
 
 def lose_channels(rng: Generator, draft: Draft) -> Draft:
-    """A vertical-only station (mostly), or one dead component."""
+    """A vertical-only station (mostly), or one dead component; never the last one that lives."""
     samples = draft.samples.copy()
     if rng.random() < 0.6:
         samples[:, 1:] = 0.0
     else:
         samples[:, rng.integers(3)] = 0.0
-    return replace(draft, samples=samples)
+    return replace(draft, samples=samples) if samples.any() else draft

@@ -71,6 +71,9 @@ class _TensorUnpickler(pickle.Unpickler):
 def _rebuild_tensor(
     storage: NDArray[Any], offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any
 ) -> NDArray[Any]:
+    reach = offset + 1 + sum((n - 1) * step for n, step in zip(size, stride, strict=True) if n)
+    if min((offset, *size, *stride)) < 0 or reach > len(storage):
+        raise pickle.UnpicklingError("a tensor reaches beyond its storage")
     strides = tuple(step * storage.itemsize for step in stride)
     return np.lib.stride_tricks.as_strided(storage[offset:], size, strides).copy()
 
