@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import serial
 
-from edge.source import DeviceError, SerialSource
+from edge.source import DeviceError, LineWatch, SerialSource
 
 
 class Pty:
@@ -178,3 +178,22 @@ def test_a_file_is_not_a_serial_port(tmp_path: Path) -> None:
 @pytest.mark.parametrize("baud", [-1, 10**12])
 def test_an_impossible_baud_rate_is_refused(pty: Pty, baud: int) -> None:
     assert f"{baud} baud is not possible" in refusal(str(pty.link), baud)
+
+
+def test_a_silent_line_is_told_once_and_once_when_it_speaks_again() -> None:
+    watch = LineWatch("/dev/ttyX")
+    told = [watch.feed(second * 1_000_000_000, 0, 0) for second in range(30)]
+    assert [second for second, lines in enumerate(told) if lines] == [10]
+    assert watch.silent
+    (line,) = watch.feed(30_000_000_000, 100, 1)
+    assert "data again" in line
+    assert not watch.silent
+
+
+def test_bytes_that_are_no_packets_are_told_once_until_packets_come() -> None:
+    watch = LineWatch("/dev/ttyX")
+    lines = [line for _ in range(200) for line in watch.feed(0, 1000, 0)]
+    assert len(lines) == 1
+    assert "--baud" in lines[0]
+    watch.feed(0, 1000, 1)
+    assert any(watch.feed(0, 1000, 0) for _ in range(200))

@@ -1,6 +1,7 @@
 """The real chain: digitizer bytes on a pseudo-terminal into the edge-pick program, against a replay."""
 
 import json
+import select
 import signal
 import subprocess
 import sys
@@ -101,6 +102,25 @@ def test_an_aftershock_storm_through_the_port_equals_replay(tmp_path):
     replay = replayed(tmp_path / "storm.mseed")
     assert len(live) > 20
     assert what_matters(live) == what_matters(replay)
+
+
+def test_a_pick_does_not_wait_for_a_line_that_went_silent():
+    """The shaking that makes a pick may also pull the cable: what has arrived is picked all the same."""
+    made = synthetic_earthquake()
+    cut = made.samples[: 24 * made.rate]  # 4 s after P, 2 s before S, and nothing more
+    with PtyDigitizer(packets_of(cut, made.rate, made.start_ns), speed=0) as digitizer:
+        process = subprocess.Popen(
+            edge_pick("--device", digitizer.device), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            assert select.select([process.stdout], [], [], 60)[0], "no pick within a minute"
+            pick = Pick.from_json(process.stdout.readline())
+        finally:
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=30)
+    assert pick.phase == "P"
+    assert abs(pick.time_ns - made.p_ns) < 0.3 * NS
+    assert "no data for 10 s" in err
 
 
 @pytest.fixture(scope="module")
