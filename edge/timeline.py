@@ -1,7 +1,7 @@
 """From packets to gap-free blocks at the model's rate: one common time line for one instrument."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,8 +16,11 @@ _S = 1_000_000_000
 _ANCHOR_SLIP_NS = 2 * _S
 """A clock that is not UTC is tied to arrival times; once they disagree by more, it is tied anew."""
 
-_SET_BACK_NS = 600 * _S
-"""Data this far in the past is a repeat at first; if nothing current comes with it, a clock set back."""
+_SET_BACK_NS = 5 * _S
+"""Data from the past are repeats at first; with so much in order and nothing current, a clock set back."""
+
+_TOGETHER_S = 5.0
+"""Channels that begin within so much are waited for; a later one is taken in when its data begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,10 @@ class TimelineStats:
 
     `gaps`, `gap_s`: breaks with time missing, and the seconds missing in all. `overlap_samples`: came
     twice, at the head of a packet that also brought news. `out_of_order_packets`, `_samples`: entirely in
-    the past. `invalid_samples`: NaN or infinite. `partial_samples`: good, but another channel of the
-    instrument was missing at that time. `events`: one line per break, for the caller to drain; the
-    oldest fall out after 100.
+    the past. `invalid_samples`: NaN or infinite. `partial_samples`: good, but dropped because another
+    channel began later, or because they came too late or at another rate to join the others.
+    `clock_steps`: how often it started over because the packets' clock was set anew. `events`: one line
+    per break, for the caller to drain; the oldest fall out after 100.
     """
 
     gaps: int = 0
@@ -55,7 +59,23 @@ class TimelineStats:
     out_of_order_samples: int = 0
     invalid_samples: int = 0
     partial_samples: int = 0
+    clock_steps: int = 0
     events: deque[str] = field(default_factory=lambda: deque(maxlen=100))
+
+    def summary(self) -> str | None:
+        """One line of what is not zero; None where nothing was broken or dropped."""
+        parts = [
+            (self.gaps, f"gaps: {self.gaps} ({self.gap_s:.3f} s missing)"),
+            (self.overlap_samples, f"overlapping samples: {self.overlap_samples}"),
+            (
+                self.out_of_order_packets,
+                f"packets out of order: {self.out_of_order_packets} ({self.out_of_order_samples} samples)",
+            ),
+            (self.invalid_samples, f"NaN or infinite samples: {self.invalid_samples}"),
+            (self.partial_samples, f"samples dropped without the other channels: {self.partial_samples}"),
+            (self.clock_steps, f"clock set anew: {self.clock_steps}"),
+        ]
+        return "; ".join(text for count, text in parts if count) or None
 
 
 def component_slots(channels: Sequence[str]) -> tuple[str, str, str]:
@@ -103,14 +123,16 @@ class Timeline:
     `channels`: every code the instrument is expected to deliver, in any order (component_slots says
     which component each becomes). Packets may carry all channels or one each; separate channels are
     joined sample to nearest sample, so they may differ by up to half an input sample in time. Where one
-    is missing the others are dropped, until it lags by more than `max_lag_s` of data: then a new segment
-    goes on without it, and another takes it in again when it returns.
+    is missing the others wait, until its data go on, it lags by more than `max_lag_s` of data, or all
+    data end. If it begins up to 5 s after the others, they are dropped until then: a gap of all.
+    Otherwise a new segment goes on without it, and another takes it in again when its data begin.
 
     A packet continues its channel when it starts within half an input sample of the end of the packet
     before; the blocks' times follow the packets' own, so a clock that drifts makes no gaps. Anything
     else starts a new segment: missing time, NaN or infinite samples, another sample rate. Samples that
-    came before are dropped. When a clock was set back by more than 10 min, the time line starts over
-    after `max_lag_s` of data from the past.
+    came before are dropped. Where 5 s of data follow one another from before the newest packet,
+    and nothing current comes between, the clock was set back (or had been wrong): the time line starts
+    over. In order of start time, as from an archive, repeats begin no earlier than the newest packet.
 
     Packets without a time, or with one that is not UTC (clock "device"), are timed by their arrival at
     the start of each segment, and continue by count or by the device's time; the blocks' clock is then
@@ -125,6 +147,7 @@ class Timeline:
         self._segment: _Segment | None = None
         self._resampler: Resampler | None = None
         self._last: tuple[int, Stream] | None = None  # UTC end and stream of the segment before
+        self._stream = Stream("", "", "", self._slots)  # the newest packet's network and station count
         self._clear_tracks()
 
     def _clear_tracks(self) -> None:
@@ -142,11 +165,13 @@ class Timeline:
             raise ValueError(f"packet of {','.join(codes)} where {','.join(self._tracks)} were announced")
         if len(packet.samples) == 0:
             return []
+        self._stream = packet.stream
         tracks = [self._tracks[code] for code in codes]
         start_ns, anchor_ns = _packet_time(packet, tracks[0].end_ns, arrival_ns)
         blocks = []
         if any(self._stepped(track, packet, start_ns, anchor_ns) for track in tracks):
             blocks = self.flush()
+            self.stats.clock_steps += 1
             self.stats.events.append(f"clock of {','.join(codes)} was set anew: starting over")
             tracks = [self._tracks[code] for code in codes]
             start_ns, anchor_ns = _packet_time(packet, None, arrival_ns)
@@ -155,13 +180,17 @@ class Timeline:
             late += self._accept(track, packet, start_ns, anchor_ns, column)
         self.stats.out_of_order_samples += late
         self.stats.out_of_order_packets += late > 0
-        return [*blocks, *self._join(packet.stream)]
+        return [*blocks, *self._join()]
 
     def flush(self) -> list[Block]:
-        """End of data: the segment's tail. Samples that wait for another channel are dropped."""
-        blocks = self._end(self._segment) if self._segment else []
-        for track in self._tracks.values():
-            self._drop(track, sum(len(piece.samples) for piece in track.pieces))
+        """End of data: what waits for a channel goes on without it; then the last segment's tail."""
+        blocks: list[Block] = []
+        while self._segment or any(track.pieces for track in self._tracks.values()):
+            for track in self._tracks.values():
+                track.silent = not track.pieces
+            blocks += self._join()
+            if self._segment:
+                blocks += self._end(self._segment)
         self._clear_tracks()
         return blocks
 
@@ -170,10 +199,9 @@ class Timeline:
         if track.end_ns is None:
             return False
         if anchor_ns is None or track.anchor_ns is None:
-            span_ns = _span_ns(packet)
-            set_back = track.end_ns - start_ns - span_ns > _SET_BACK_NS
-            persists = track.late_ns + span_ns > self._max_lag_s * _S
-            return anchor_ns is not track.anchor_ns or (set_back and persists)
+            set_back = track.late_ns >= _SET_BACK_NS and track.follows_late(start_ns, packet.rate)
+            entirely_past = start_ns + _span_ns(packet) < track.end_ns
+            return anchor_ns is not track.anchor_ns or (set_back and entirely_past)
         return abs(anchor_ns - track.anchor_ns) > _ANCHOR_SLIP_NS
 
     def _accept(
@@ -186,27 +214,30 @@ class Timeline:
     ) -> int:
         """Queue one channel of a packet without what came before; the samples entirely in the past."""
         rate = packet.rate
-        continues = False
+        newest_ns = start_ns
+        continues = after_invalid = False
         if track.end_ns is not None:
             overlap = round((track.end_ns - start_ns) * rate / _S)  # below 0: a gap
             if overlap >= len(samples):
-                track.late_ns += _span_ns(packet)
+                track.come_late(start_ns, rate, len(samples))
                 return len(samples)
             if overlap > 0:
                 self.stats.overlap_samples += overlap
                 start_ns, samples = start_ns + round(overlap * _S / rate), samples[overlap:]
             continues = overlap >= 0 and not track.broken and same_rate(rate, track.rate)
+            after_invalid = overlap >= 0 and track.broken
         if not continues:
             track.anchor_ns = anchor_ns
-        track.late_ns = 0
+        track.newest_ns, track.late_ns = newest_ns, 0
         track.rate = rate
         track.end_ns = start_ns + round(len(samples) * _S / rate)
         track.broken = False
         runs = finite_runs(samples)
         for first, last in runs:
             start = start_ns + round(first * _S / rate)
-            follows = continues and first == 0
-            track.pieces.append(Piece(start, rate, packet.clock, anchor_ns, samples[first:last], follows))
+            part = samples[first:last]
+            follows, invalid = continues and first == 0, after_invalid or first > 0
+            track.pieces.append(Piece(start, rate, packet.clock, anchor_ns, part, follows, invalid))
             track.silent = False
         self.stats.invalid_samples += len(samples) - sum(last - first for first, last in runs)
         track.broken = not runs or runs[-1][1] < len(samples)
@@ -216,8 +247,8 @@ class Timeline:
         self.stats.partial_samples += n
         track.take(n)
 
-    def _join(self, stream: Stream) -> Iterator[Block]:
-        while segment := self._segment or self._start(stream):
+    def _join(self) -> Iterator[Block]:
+        while segment := self._segment or self._start():
             returns_in = self._returns_in(segment)
             n = min([track.run() for track in segment.live] + returns_in)
             if n > 0:
@@ -226,38 +257,42 @@ class Timeline:
                 0 in returns_in
                 or any(track.pieces and not track.pieces[0].continues for track in segment.live)
                 or self._give_up(segment.live)
+                or (not any(track.pieces for track in segment.live) and self._give_up(self._tracks.values()))
             ):
                 yield from self._end(segment)
             else:
                 return
 
-    def _start(self, stream: Stream) -> _Segment | None:
-        """The segment from the first instant on that every expected channel has, or None as yet."""
+    def _start(self) -> _Segment | None:
+        """The segment from the first instant on that the channels which begin together all have, or None
+        while one that is expected has not shown where it begins."""
         while True:
             expected = [track for track in self._tracks.values() if track.pieces or not track.silent]
             waiting = [track for track in expected if track.pieces]
             if not waiting or (len(waiting) < len(expected) and not self._give_up(expected)):
                 return None
-            heads = [track.pieces[0] for track in waiting]
+            first_ns = min(track.pieces[0].start_ns for track in waiting)
+            together = [track for track in waiting if track.pieces[0].seconds_after(first_ns) <= _TOGETHER_S]
+            heads = [track.pieces[0] for track in together]
             latest_ns = max(head.start_ns for head in heads)
             start_ns = heads[0].time_ns(heads[0].samples_until(latest_ns))
             complete = True
-            for track, head in zip(waiting, heads, strict=True):
+            for track, head in zip(together, heads, strict=True):
                 head.continues = True
                 run = track.run()
                 skip = min(max(0, head.samples_until(start_ns)), run)
                 self._drop(track, skip)
                 complete = complete and skip < run
             if complete:
-                return self._begin(waiting, stream)
+                return self._begin(together)
 
-    def _begin(self, waiting: list[Track], stream: Stream) -> _Segment:
-        head = waiting[0].pieces[0]
-        live = [track for track in waiting if same_rate(track.pieces[0].rate, head.rate)]
+    def _begin(self, together: list[Track]) -> _Segment:
+        head = together[0].pieces[0]
+        live = [track for track in together if same_rate(track.pieces[0].rate, head.rate)]
         if self._resampler is None or self._resampler.rate_in != head.rate:
             self._resampler = Resampler(head.rate, self._rate)
         codes = {track.slot: self._slots[track.slot] for track in live}
-        stream = replace(stream, channels=tuple(codes.get(slot, "") for slot in range(3)))
+        stream = replace(self._stream, channels=tuple(codes.get(slot, "") for slot in range(3)))
         anchor_ns = head.anchor_ns or 0
         start_ns = head.start_ns + anchor_ns
         ended_ns, before = self._last or (start_ns, replace(stream, channels=self._slots))
@@ -266,11 +301,18 @@ class Timeline:
         if gap_s * head.rate > 0.5:
             self.stats.gaps += 1
             self.stats.gap_s += gap_s
-            self.stats.events.append(f"gap of {gap_s:.3f} s before {when}")
+            cause = self._cause(live)
+            self.stats.events.append(f"gap of {gap_s:.3f} s before {when}{cause}")
         if stream.channels != before.channels:
-            self.stats.events.append(f"from {when} on with {','.join(codes.values())}")
+            cause = self._cause([track for track in self._tracks.values() if track not in live])
+            self.stats.events.append(f"from {when} on with {','.join(codes.values())}{cause}")
         self._segment = _Segment(live, stream, self._resampler, head.rate, head.start_ns, anchor_ns)
         return self._segment
+
+    def _cause(self, tracks: list[Track]) -> str:
+        """What broke off those of `tracks` that had invalid samples, for the end of an event's line."""
+        codes = [self._slots[track.slot] for track in tracks if track.after_invalid()]
+        return f": NaN or infinite samples in {','.join(codes)}" if codes else ""
 
     def _returns_in(self, segment: _Segment) -> list[int]:
         """Input samples until each channel that has come back can join; useless data of it is dropped."""
@@ -286,7 +328,7 @@ class Timeline:
                 track.silent = True
         return due
 
-    def _give_up(self, tracks: list[Track]) -> bool:
+    def _give_up(self, tracks: Collection[Track]) -> bool:
         """Stop waiting for those of `tracks` that lag too far behind the others, if there are any."""
         lagging = [track for track in tracks if not track.pieces]
         if not lagging or max(track.backlog_s() for track in tracks) <= self._max_lag_s:

@@ -22,6 +22,7 @@ class Piece:
     anchor_ns: int | None  # from the packet's time to UTC; None: it is UTC
     samples: NDArray[np.int32] | NDArray[np.float64]
     continues: bool  # no gap between the piece before it and this one
+    after_invalid: bool  # NaN or infinite samples are right before it
 
     def time_ns(self, sample: float) -> int:
         """Time of a sample, counted from the first."""
@@ -30,6 +31,10 @@ class Piece:
     def samples_until(self, time_ns: int) -> int:
         """The sample nearest to a time, counted from the first."""
         return round((time_ns - self.start_ns) * self.rate / _S)
+
+    def seconds_after(self, time_ns: int) -> float:
+        """How long after a time it begins, in whole samples: the same however the packets are cut."""
+        return -self.samples_until(time_ns) / self.rate
 
 
 @dataclass(slots=True, eq=False)
@@ -42,12 +47,30 @@ class Track:
     rate: float = 0.0
     anchor_ns: int | None = None
     broken: bool = False  # its last packet ended in invalid samples
-    late_ns: int = 0  # duration of what came from the past since the last that did not
+    newest_ns: int = 0  # start of the newest packet that was not from the past
+    late_ns: int = 0  # duration of what has come since, in order, from before that start
+    late_end_ns: int = 0  # where that ended
     silent: bool = False  # no longer waited for
 
     def run(self) -> int:
         """Samples waiting before the next gap."""
         return sum(len(piece.samples) for piece in takewhile(lambda piece: piece.continues, self.pieces))
+
+    def after_invalid(self) -> bool:
+        """Whether what waits, or is awaited, is right behind NaN or infinite samples."""
+        return self.pieces[0].after_invalid if self.pieces else self.broken
+
+    def follows_late(self, start_ns: int, rate: float) -> bool:
+        """Whether a packet from before the newest one's start goes on behind the last such packet."""
+        return start_ns < self.newest_ns and round((start_ns - self.late_end_ns) * rate / _S) >= 0
+
+    def come_late(self, start_ns: int, rate: float, n: int) -> None:
+        """Note a packet that lies entirely in the past."""
+        if start_ns >= self.newest_ns:
+            return
+        span_ns = round(n * _S / rate)
+        self.late_ns = span_ns + (self.late_ns if self.follows_late(start_ns, rate) else 0)
+        self.late_end_ns = start_ns + span_ns
 
     def backlog_s(self) -> float:
         """Seconds waiting, less the newest packet: in order of start the others' data come before that."""
@@ -59,7 +82,8 @@ class Track:
         while n > 0:
             head = self.pieces.popleft()
             if len(head.samples) > n:
-                rest = replace(head, start_ns=head.time_ns(n), samples=head.samples[n:], continues=True)
+                start_ns, samples = head.time_ns(n), head.samples[n:]
+                rest = replace(head, start_ns=start_ns, samples=samples, continues=True, after_invalid=False)
                 self.pieces.appendleft(rest)
                 head.samples = head.samples[:n]
             taken.append(head)

@@ -142,7 +142,8 @@ def cut_streams(draw: st.DrawFn) -> list[list[Packet]]:
     x = counts(draw(st.integers(1, 1500)), seed=draw(st.integers(0, 9))).astype(np.float64)
     for _ in range(draw(st.integers(0, 4))):
         row = draw(st.integers(0, len(x) - 1))
-        x[row : row + draw(st.integers(1, 30)), draw(st.integers(0, 2))] = np.nan
+        length = draw(st.one_of(st.integers(1, 30), st.integers(200, 900)))
+        x[row : row + length, draw(st.integers(0, 2))] = np.nan
     stretches = []
     at = 0.0
     edges = [0, *sorted(draw(st.lists(st.integers(0, len(x)), max_size=3))), len(x)]
@@ -174,7 +175,10 @@ def cut_streams(draw: st.DrawFn) -> list[list[Packet]]:
 def test_the_way_packets_are_cut_does_not_show(cuts: list[list[Packet]]) -> None:
     first, second = (Timeline(ZNE), Timeline(ZNE))
     one, other = (play(timeline, packets) for timeline, packets in zip((first, second), cuts, strict=True))
-    for (start_a, samples_a, _), (start_b, samples_b, _) in zip(segments(one), segments(other), strict=True):
+    for (start_a, samples_a, codes_a), (start_b, samples_b, codes_b) in zip(
+        segments(one), segments(other), strict=True
+    ):
+        assert codes_a == codes_b
         assert abs(start_a - start_b) <= 1e-6
         np.testing.assert_array_equal(samples_a, samples_b)
     for blocks in (one, other):
@@ -329,6 +333,20 @@ def test_a_packet_of_nothing_valid_is_a_gap() -> None:
     ]
     assert starts == [0.0, 2.0]
     assert timeline.stats.gap_s == pytest.approx(1.0)
+    assert list(timeline.stats.events) == [
+        "gap of 1.000 s before 2025-06-15T15:06:42Z: NaN or infinite samples in EHZ,EHN,EHE"
+    ]
+
+
+def test_the_event_names_the_channel_of_invalid_samples_and_no_other_gap_does() -> None:
+    x = counts(2000).astype(np.float64)
+    x[500:600, 1] = np.nan
+    timeline = Timeline(ZNE)
+    play(timeline, [packet(x[:1000], 0), packet(x[1000:], 13)])
+    assert list(timeline.stats.events) == [
+        "gap of 1.000 s before 2025-06-15T15:06:46Z: NaN or infinite samples in EHN",
+        "gap of 3.000 s before 2025-06-15T15:06:53Z",
+    ]
 
 
 def test_another_rate_starts_a_segment_without_a_gap() -> None:
@@ -384,6 +402,74 @@ def test_a_gap_of_one_channel_is_a_gap_of_the_instrument() -> None:
     assert channels_a == channels_b == ZNE
     assert timeline.stats.gap_s == pytest.approx(2.0)
     assert timeline.stats.partial_samples == 400
+
+
+def test_a_long_hole_in_one_channel_leaves_the_others_whole() -> None:
+    x = counts(6000)
+    timeline = Timeline(ZNE)
+    packets = [
+        single(x, code, i, i + 1) for i in range(60) for code in ZNE if not (code == "EHE" and 15 <= i < 45)
+    ]
+    three, two, again = segments([block for one in packets for block in timeline.feed(one)])
+    assert [part[0] for part in (three, two, again)] == [0.0, 15.0, 45.0]
+    assert [part[2] for part in (three, two, again)] == [ZNE, ("EHZ", "EHN", ""), ZNE]
+    np.testing.assert_array_equal(three[1], seconds(x, 0, 15))
+    np.testing.assert_array_equal(two[1][:, :2], seconds(x, 15, 45)[:, :2])
+    np.testing.assert_array_equal(again[1], seconds(x, 45, 60))
+    assert timeline.stats.gaps == timeline.stats.partial_samples == 0
+
+
+def test_a_channel_that_ends_early_takes_nothing_from_the_others() -> None:
+    x = counts(6000)
+    timeline = Timeline(ZNE)
+    packets = [
+        single(x, code, i, i + 1) for i in range(60) for code in ZNE if not (code == "EHE" and i >= 18)
+    ]
+    three, two = segments(play(timeline, packets))
+    np.testing.assert_array_equal(three[1], seconds(x, 0, 18))
+    assert (two[0], two[2]) == (18.0, ("EHZ", "EHN", ""))
+    np.testing.assert_array_equal(two[1][:, :2], seconds(x, 18, 60)[:, :2])
+    assert timeline.stats.partial_samples == 0
+
+
+def test_a_channel_that_begins_late_takes_nothing_from_the_others() -> None:
+    x = counts(6000)
+    timeline = Timeline(ZNE)
+    packets = [single(x, code, i, i + 1) for i in range(60) for code in ZNE if not (code == "EHE" and i < 40)]
+    two, three = segments(play(timeline, packets))
+    assert (two[0], two[2]) == (0.0, ("EHZ", "EHN", ""))
+    np.testing.assert_array_equal(two[1][:, :2], seconds(x, 0, 40)[:, :2])
+    assert (three[0], three[2]) == (40.0, ZNE)
+    np.testing.assert_array_equal(three[1], seconds(x, 40, 60))
+
+
+def test_a_channel_of_nothing_valid_takes_nothing_from_the_others() -> None:
+    x = counts(6000)
+    nan = np.full((100, 1), np.nan)
+    timeline = Timeline(ZNE)
+    packets = [
+        packet(nan, i, ("EHZ",)) if code == "EHZ" else single(x, code, i, i + 1)
+        for i in range(60)
+        for code in ZNE
+    ]
+    [(start, samples, channels)] = segments(play(timeline, packets))
+    assert (start, channels) == (0.0, ("", "EHN", "EHE"))
+    np.testing.assert_array_equal(samples[:, 1:], x[:, 1:])
+    assert list(timeline.stats.events) == [
+        "from 2025-06-15T15:06:40Z on with EHN,EHE: NaN or infinite samples in EHZ"
+    ]
+
+
+def test_channels_that_take_turns_are_all_used_while_they_come() -> None:
+    x = counts(20_000)
+    timeline = Timeline(ZNE, max_lag_s=10.0)
+    packets = [single(x, "EHZ", i, i + 1) for i in range(60)]
+    packets += [single(x, code, i, i + 1) for i in range(100, 200) for code in ("EHN", "EHE")]
+    first, second = segments([block for one in packets for block in timeline.feed(one)])
+    assert first[2] == ("EHZ", "", "")
+    np.testing.assert_array_equal(first[1][:, 0], seconds(x, 0, 60)[:, 0])
+    assert (second[0], second[2]) == (100.0, ("", "EHN", "EHE"))
+    np.testing.assert_array_equal(second[1][:, 1:], seconds(x, 100, 200)[:, 1:])
 
 
 def test_a_dead_channel_is_left_out_and_taken_in_again() -> None:
@@ -555,40 +641,78 @@ def test_blocks_say_which_clock_vouches_for_them() -> None:
     assert [block.clock for block in blocks] == clocks
 
 
-def test_a_clock_set_back_for_good_deafens_no_longer_than_the_lag() -> None:
+@pytest.mark.parametrize("back", [30, 86_400])
+def test_a_clock_set_back_for_good_deafens_for_five_seconds(back: int) -> None:
     x = counts(100)
-    timeline = Timeline(ZNE, max_lag_s=20.0)
-    day = 86_400
-    blocks = play(timeline, [packet(x, i) for i in range(10)] + [packet(x, i - day) for i in range(10, 60)])
+    timeline = Timeline(ZNE)
+    blocks = play(timeline, [packet(x, i) for i in range(40)] + [packet(x, i - back) for i in range(40, 90)])
     (_, before, _), (start, after, _) = segments(blocks)
-    assert len(before) == 1000
-    assert start == 30 - day
-    assert len(after) == 3000
-    assert "set anew" in timeline.stats.events[0]
+    assert len(before) == 4000
+    assert start == 45 - back
+    assert len(after) == 4500
+    assert timeline.stats.clock_steps == 1
+    assert list(timeline.stats.events) == ["clock of EHZ,EHN,EHE was set anew: starting over"]
 
 
-def test_one_corrupt_time_costs_no_more_than_the_lag() -> None:
-    x = counts(100)
-    timeline = Timeline(ZNE, max_lag_s=20.0)
-    times = [float(i) for i in range(100)]
-    times[10] = 1e8
+@pytest.mark.parametrize("ahead", [300, 86_400, 10**8])
+def test_one_time_in_the_future_deafens_for_five_seconds(ahead: int) -> None:
+    x = counts(10)
+    timeline = Timeline(ZNE)
+    times = [i / 10 for i in range(1000)]
+    times[100] += ahead
     blocks = play(timeline, [packet(x, at) for at in times])
-    assert segments(blocks)[-1][0] == 31.0
-    assert len(segments(blocks)[-1][1]) == 6900
+    start, samples, _ = segments(blocks)[-1]
+    assert start == 15.1
+    assert len(samples) == 10_000 - 1510
+    assert timeline.stats.out_of_order_packets == 50
+    assert timeline.stats.clock_steps == 1
+
+
+def test_old_packets_between_current_ones_are_no_clock_set_back() -> None:
+    x = counts(6000)
+    timeline = Timeline(ZNE)
+    cut = [packet(seconds(x, i, i + 1), i) for i in range(60)]
+    resent = [one for i in range(30) for one in (cut[i], cut[30 + i])]
+    [(_, samples, _)] = segments(play(timeline, [*cut[:30], *resent]))
+    np.testing.assert_array_equal(samples, x)
+    assert timeline.stats.clock_steps == 0
+
+
+def test_data_given_twice_in_order_of_time_are_used_once_however_they_are_cut() -> None:
+    x = counts(6000)
+    timeline = Timeline(ZNE)
+    twice = [single(x, code, i, i + size) for size in (30, 2) for i in range(0, 60, size) for code in ZNE]
+    [(_, samples, _)] = segments(play(timeline, sorted(twice, key=lambda one: one.start_ns or 0)))
+    np.testing.assert_array_equal(samples, x)
+    assert timeline.stats.clock_steps == 0
 
 
 # --- the rest -------------------------------------------------------------------------------------
 
 
-def test_flush_drops_what_waits_and_the_time_line_can_go_on() -> None:
+def test_flush_uses_what_waits_and_the_time_line_can_go_on() -> None:
     x = counts(1000)
     timeline = Timeline(ZNE)
     timeline.feed(single(x, "EHZ", 0, 5))
-    assert timeline.flush() == []
-    assert timeline.stats.partial_samples == 500
-    [(start, samples, _)] = segments(play(timeline, [packet(seconds(x, 6, 9), 6)]))
-    assert start == 6.0
+    [(start, samples, channels)] = segments(timeline.flush())
+    assert (start, channels) == (0.0, ("EHZ", "", ""))
+    np.testing.assert_array_equal(samples[:, 0], seconds(x, 0, 5)[:, 0])
+    [(start, samples, channels)] = segments(play(timeline, [packet(seconds(x, 6, 9), 6)]))
+    assert (start, channels) == (6.0, ZNE)
     np.testing.assert_array_equal(samples, seconds(x, 6, 9))
+
+
+def test_the_summary_says_what_is_not_zero() -> None:
+    x = counts(1000).astype(np.float64)
+    timeline = Timeline(ZNE)
+    timeline.feed(packet(x[:500], 0))
+    assert timeline.stats.summary() is None
+    x[600, 0] = np.nan
+    play(timeline, [packet(x[400:], 4), packet(x[:500], 0), packet(x[:500], 12.5)])
+    assert timeline.stats.summary() == (
+        "gaps: 2 (2.510 s missing); overlapping samples: 300; packets out of order: 1 (1500 samples); "
+        "NaN or infinite samples: 1; samples dropped without the other channels: 2"
+    )
 
 
 def test_a_channel_that_was_not_announced_is_refused() -> None:
