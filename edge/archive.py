@@ -2,8 +2,8 @@
 
 import mmap
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from firmware_bridge.packet import COMPONENT_ORDER, Packet, Stream
 
 _HEADER = re.compile(rb"MS\x03|[0-9 \0]{6}[DRQM][ \0]")
 """How a MiniSEED 3 or 2 record begins: where reading goes on behind bytes that are no record."""
+
+_COMPONENT_SETS = ("ZNE", "Z12", "Z23", "ZXY", "123")
+"""The components that go together, by last letter; without a Z, 1 is the vertical."""
 
 _INDEX = np.dtype([("start_ns", "i8"), ("offset", "i8"), ("length", "i4"), ("file", "i4"), ("stream", "i4")])
 
@@ -46,7 +49,8 @@ class _File:
 class Archive:
     """MiniSEED files by their records' headers; the samples are decoded one record at a time.
 
-    `instruments`: by Stream.instrument, the stream of each with all its channels in Z, N, E order.
+    `instruments`: by Stream.instrument, the stream of each with its channels in Z, N, E order. Of more
+    than three, those that go together (Z and a horizontal pair) and have the most records.
     `record_count`: how many records `packets` goes through, for a progress bar.
     """
 
@@ -55,24 +59,35 @@ class Archive:
     ) -> None:
         self._files = files
         self._streams = streams
-        self._index = index
-        self._left_out = left_out
-        self.record_count = len(index)
-        codes = defaultdict(list)
-        for stream in streams:
-            codes[replace(stream, channels=(stream.channels[0][:2],))].append(stream.channels[0])
-        self.instruments = {
-            key.instrument: replace(key, channels=tuple(sorted(channels, key=_component_rank)))
-            for key, channels in codes.items()
-        }
+        self._left_out = list(left_out)
+        self.instruments: dict[str, Stream] = {}
+        records = np.bincount(index["stream"], minlength=len(streams))
+        numbers = defaultdict(list)
+        for number, stream in enumerate(streams):
+            numbers[stream.instrument].append(number)
+        delivered = np.zeros(len(streams), np.bool)
+        for instrument, members in numbers.items():
+            codes = {streams[number].channels[0]: int(records[number]) for number in members}
+            kept = _that_go_together(codes)
+            delivered[[number for number in members if streams[number].channels[0] in kept]] = True
+            if kept:
+                channels = tuple(sorted(kept, key=_component_rank))
+                self.instruments[instrument] = replace(streams[members[0]], channels=channels)
+            if rest := codes.keys() - kept:
+                named = ", ".join(f"{code} ({_records(codes[code])})" for code in sorted(rest))
+                self._left_out.append(
+                    f"{instrument}: {named} left out: more channels than Z and one pair of horizontals"
+                )
+        self._index = index[delivered[index["stream"]]]
+        self.record_count = len(self._index)
 
     @property
     def problems(self) -> list[str]:
-        """One line per file that is empty, not MiniSEED or corrupt in part, or stream that was left out.
+        """One line per file that is empty, not MiniSEED or corrupt in part, and what else was left out.
 
         Records that do not decode come to light, and are added, only while `packets` runs.
         """
-        return [line for file in self._files if (line := file.problem())] + list(self._left_out)
+        return [line for file in self._files if (line := file.problem())] + self._left_out
 
     def packets(self) -> Iterator[Packet]:
         """One packet of one channel a record, in order of start time over all files; clock "unknown".
@@ -96,33 +111,35 @@ class Archive:
 def open_archive(paths: Sequence[Path]) -> Archive:
     """Index the records of MiniSEED files (version 2 or 3) in any order, of any number of stations.
 
-    Left out: text records, and streams outside 20…1000 Hz or without a three-letter channel code.
-    A file given twice is read once. FileNotFoundError for one that is not there.
+    Left out: text records, and records outside 20…1000 Hz or without a three-letter channel code.
+    A file given twice is read once. FileNotFoundError for one that is not there, IsADirectoryError for
+    a folder.
     """
     files: list[_File] = []
     streams: dict[str, int] = {}
-    left_out: dict[str, str] = {}
+    left_out: Counter[str] = Counter()
     parts = [np.empty(0, _INDEX)]
     for path in dict.fromkeys(path.resolve() for path in paths):
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file")
+        if path.is_dir():
+            raise IsADirectoryError(f"{path}: a folder, give the files in it")
         file = _File(path, path.stat().st_size)
         rows = []
         for offset, record in _headers(file):
             file.records += 1
             if record.samplecnt == 0 or record.encoding == DataEncoding.TEXT:
                 continue
-            name = record.sourceid
-            if name not in left_out:
-                if reason := _unfit(record):
-                    left_out[name] = f"{name}: {reason}"
-                    continue
-                number = streams.setdefault(name, len(streams))
-                rows.append((record.starttime, offset, record.reclen, len(files), number))
+            if problem := _unfit(record):
+                left_out[problem] += 1
+                continue
+            number = streams.setdefault(record.sourceid, len(streams))
+            rows.append((record.starttime, offset, record.reclen, len(files), number))
         parts.append(np.array(rows, _INDEX))
         files.append(file)
     named = [_stream(name) for name in streams]
-    return Archive(files, named, np.concatenate(parts), list(left_out.values()))
+    lines = [f"{problem}; {_records(n)} left out" for problem, n in left_out.items()]
+    return Archive(files, named, np.concatenate(parts), lines)
 
 
 def _headers(file: _File) -> Iterator[tuple[int, MS3Record]]:
@@ -157,13 +174,27 @@ def _decode(raw: bytes) -> MS3Record | None:
 
 
 def _unfit(record: MS3Record) -> str | None:
-    """Why a stream cannot be replayed."""
+    """Whose record it is and why it cannot be replayed."""
+    name = record.sourceid
     try:
-        check_rate(record.samprate)
+        name = ".".join(sourceid2nslc(name))
         _stream(record.sourceid)
+        check_rate(record.samprate)
     except ValueError as error:
-        return str(error)
+        return f"{name}: {error}"
     return None
+
+
+def _that_go_together(codes: Mapping[str, int]) -> set[str]:
+    """Of the channels of one instrument, with their records: all if up to three, else the fullest set."""
+    if len(codes) <= 3:
+        return set(codes)
+    sets = [{code for code in codes if code[-1] in letters} for letters in _COMPONENT_SETS]
+    return max(sets, key=lambda members: sum(codes[code] for code in members))
+
+
+def _records(n: int) -> str:
+    return f"{n} record{'s' * (n > 1)}"
 
 
 def _stream(sourceid: str) -> Stream:

@@ -9,6 +9,8 @@ from typing import Protocol
 from edge.pick import Pick
 
 Report = Callable[[str], None]
+WAITING_MAX = 100_000
+"""Picks that wait in memory for a full disk, about 50 MB of them at most."""
 
 
 class Sink(Protocol):
@@ -38,7 +40,8 @@ class FileSink:
 
     Appending, so that a restart loses nothing; a pick written twice has the same id. A line that a power
     cut left unfinished is closed first, so that it does not spoil the next. Picks that cannot be written
-    (a full disk) wait in memory and are tried again with the next one and at the end.
+    (a full disk) wait in memory and are tried again with the next one and at the end; beyond `WAITING_MAX`
+    the oldest are dropped. `report` gets a line when that begins, and one with the picks lost when it ends.
     """
 
     def __init__(self, path: Path, report: Report) -> None:
@@ -48,31 +51,42 @@ class FileSink:
         self._report = report
         self._waiting: deque[bytes] = deque()
         self._before = b"\n" if _ends_within_a_line(path) else b""
+        self._rest = b""  # of the line that is being written
+        self._failing = False
+        self._dropped = 0
 
     def send(self, pick: Pick) -> None:
-        self._waiting.append(self._before + pick.to_json().encode() + b"\n")
-        self._before = b""
+        self._waiting.append(pick.to_json().encode() + b"\n")
+        if len(self._waiting) > WAITING_MAX:
+            self._waiting.popleft()
+            self._dropped += 1
         self._drain()
 
     def close(self) -> None:
         """Tries the waiting picks a last time; OSError if they are lost."""
         self._drain()
         self._file.close()
-        if self._waiting:
-            raise OSError(f"{self._path}: {len(self._waiting)} picks could not be written")
+        if self._failing:
+            lost = self._dropped + len(self._waiting) + 1
+            raise OSError(f"{self._path}: {lost} picks could not be written")
 
     def _drain(self) -> None:
-        while self._waiting:
-            line = self._waiting[0]
+        while self._rest or self._waiting:
+            if not self._rest:
+                self._rest = self._before + self._waiting.popleft()
+                self._before = b""
             try:
-                written = self._file.write(line)
+                written = self._file.write(self._rest)
             except OSError as error:
-                self._report(f"{self._path}: {error.strerror}; {len(self._waiting)} picks wait to be written")
+                if not self._failing:
+                    self._failing = True
+                    self._report(f"{self._path}: {error.strerror}; picks wait in memory to be written")
                 return
-            if written < len(line):  # the disk filled up within the line
-                self._waiting[0] = line[written:]
-            else:
-                self._waiting.popleft()
+            self._rest = self._rest[written:]  # not empty if the disk filled up within the line
+        if self._failing:
+            self._report(f"{self._path}: can be written again, {self._dropped} picks lost")
+            self._failing = False
+            self._dropped = 0
 
 
 def _ends_within_a_line(path: Path) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from edge.model import Network
 from edge.pick import Phase, Pick
 from edge.picker import Picker
+from edge.resample import check_rate
 from edge.timeline import Block, Timeline
 from firmware_bridge.packet import Packet
 
@@ -47,18 +48,21 @@ class FlatWatch:
 
 @dataclass(slots=True)
 class _Chain:
+    channels: tuple[str, ...]
     timeline: Timeline
     picker: Picker
     flat: FlatWatch
     introduced: bool = False
+    summary: str | None = None  # as last reported
 
 
 class Station:
     """Everything between packets and picks, for any number of instruments.
 
     `channels`: what each instrument (key `Stream.instrument`) will deliver, where that is known
-    beforehand, as in an archive of single-channel records; else an instrument's first packet tells.
-    `report` gets one line for whatever an operator should know.
+    beforehand, as in an archive of single-channel records; else each packet carries all of them, and
+    the instrument's chain starts over when they change. `report` gets one line for whatever an operator
+    should know.
     """
 
     def __init__(
@@ -73,38 +77,65 @@ class Station:
         self._report = report
         self._channels = channels or {}
         self._chains: dict[str, _Chain] = {}
-        self._refused: set[str] = set()
+        self._told: set[str] = set()
 
     def feed(self, packet: Packet, arrival_ns: int | None = None) -> list[Pick]:
         """The picks that this packet settles. `arrival_ns`: when its last byte came, UTC nanoseconds;
-        needed where the wire carries no UTC time. An instrument whose rate or channels cannot be picked
-        is reported once and left out; the others go on."""
+        needed where the wire carries no UTC time. Packets whose rate or channels cannot be picked are
+        reported once and skipped; what else the instrument sends, and the others, go on."""
         key = packet.stream.instrument
-        if key in self._refused:
-            return []
+        chain = self._chains.get(key)
+        try:
+            check_rate(packet.rate)
+        except ValueError as error:
+            self._skip(key, error)
+            return self._end(chain) if chain else []  # good packets may never come again
+        picks: list[Pick] = []
+        if chain and key not in self._channels and chain.channels != packet.stream.channels:
+            picks = self._end(self._chains.pop(key))
+            self._summarize(key, chain)
+            before, now = ",".join(chain.channels), ",".join(packet.stream.channels)
+            self._report(f"{key}: sends {now} instead of {before} now, starting over")
         try:
             chain = self._chains.get(key) or self._begin(packet)
             blocks = chain.timeline.feed(packet, arrival_ns)
         except ValueError as error:
-            self._refused.add(key)
-            self._report(f"{key}: not picked: {error}")
-            return self._end(self._chains.pop(key)) if key in self._chains else []
-        return self._pick(chain, blocks)
+            self._skip(key, error)
+            return picks
+        return picks + self._pick(chain, blocks)
 
     def flush(self) -> list[Pick]:
-        """Ends all segments: the picks among the last samples of each instrument."""
-        return [pick for chain in self._chains.values() for pick in self._end(chain)]
+        """Ends all segments: the picks among the last samples of each instrument. Reports what its time line
+        had to break or drop, unless that is known already."""
+        picks = []
+        for key, chain in self._chains.items():
+            picks += self._end(chain)
+            self._summarize(key, chain)
+        return picks
 
     def _begin(self, packet: Packet) -> _Chain:
         key = packet.stream.instrument
         rate = self._network.card.input.rate_hz
         channels = self._channels.get(key, packet.stream.channels)
-        chain = _Chain(Timeline(channels, rate), Picker(self._network, self._thresholds), FlatWatch(rate))
+        picker = Picker(self._network, self._thresholds)
+        chain = _Chain(channels, Timeline(channels, rate), picker, FlatWatch(rate))
         self._chains[key] = chain
         return chain
 
     def _end(self, chain: _Chain) -> list[Pick]:
         return self._pick(chain, chain.timeline.flush()) + chain.picker.flush()
+
+    def _summarize(self, key: str, chain: _Chain) -> None:
+        summary = chain.timeline.stats.summary()
+        if summary is not None and summary != chain.summary:
+            chain.summary = summary
+            self._report(f"{key}: {summary}")
+
+    def _skip(self, key: str, error: ValueError) -> None:
+        line = f"{key}: not picked: {error}"
+        if line not in self._told:
+            self._told.add(line)
+            self._report(line)
 
     def _pick(self, chain: _Chain, blocks: list[Block]) -> list[Pick]:
         picks = []

@@ -78,6 +78,11 @@ class _DeviceConfig:
         return word | self.valid
 
     @property
+    def layout(self) -> tuple[int, int, tuple[int, ...]]:
+        """What stays the same until the digitizer is set up anew."""
+        return self.interval_ms, self.rate, self.widths
+
+    @property
     def samples(self) -> int:
         """Samples per channel and packet."""
         return self.interval_ms // (1000 // self.rate)
@@ -97,6 +102,10 @@ class Decoder:
 
     A packet counts only if rate, interval, channels and time are plausible and trailer and XOR
     match; else the search goes on one byte further, so no good packet is lost to a false header.
+    Where interval, rate or channels differ from the last good packet's, it also must not enclose a good
+    packet that has those: then it was one with a damaged device_config, which shows as soon as the
+    packet behind it is complete and need not wait for the length it pretends. Both rules look only at
+    the candidate's own bytes, so the packets do not depend on how the bytes were cut.
     Never more than one packet (32,021 bytes) is held back between calls.
     """
 
@@ -105,6 +114,7 @@ class Decoder:
         self._identity = (network, station, location)
         self._buffer = bytearray()
         self._next_ms: int | None = None
+        self._last: _DeviceConfig | None = None  # of the last good packet
 
     def feed(self, data: bytes) -> list[Packet]:
         """Take the next bytes, cut anywhere, and return the packets they complete, in wire order.
@@ -128,26 +138,48 @@ class Decoder:
             if len(self._buffer) - position < _HEAD.size:
                 break
             _, time_ms, word, variable = _HEAD.unpack_from(self._buffer, position)
-            if not (0 <= time_ms < _TIME_LIMIT_MS and word & _CHANNEL_BITS):
+            if not _plausible(time_ms, word):
                 position += 1
                 self.stats.skipped_bytes += 1
                 continue
             config = _DeviceConfig.from_word(word)
             end = position + config.packet_bytes
-            if len(self._buffer) < end:
+            encloses = self._encloses_packet(position, end, config)
+            if not encloses and len(self._buffer) < end:
                 break
-            wire = bytes(self._buffer[position:end])
-            if not wire.endswith(_TRAILER) or _xor(wire[len(_HEADER) : -len(_TRAILER)]):
+            if encloses or not self._intact(position, end):
                 position += 1
                 self.stats.skipped_bytes += 1
                 self.stats.bad_checksums += 1
                 continue
             self.stats.good_packets += 1
             self._count_jump(time_ms, config)
-            packets += self._packets(time_ms, config, variable, wire[_HEAD.size : -_TAIL.size])
+            body = bytes(self._buffer[position + _HEAD.size : end - _TAIL.size])
+            packets += self._packets(time_ms, config, variable, body)
+            self._last = config
             position = end
         del self._buffer[:position]
         return packets
+
+    def _intact(self, start: int, end: int) -> bool:
+        wire = bytes(self._buffer[start:end])
+        return wire.endswith(_TRAILER) and not _xor(wire[len(_HEADER) : -len(_TRAILER)])
+
+    def _encloses_packet(self, start: int, end: int, config: _DeviceConfig) -> bool:
+        """Whether a candidate of another layout holds a good packet of the last one, as far as it is here."""
+        if self._last is None or config.layout == self._last.layout:
+            return False
+        inner = self._buffer.find(_HEADER, start + 1)
+        while 0 <= inner <= min(end, len(self._buffer)) - self._last.packet_bytes:
+            _, time_ms, word, _ = _HEAD.unpack_from(self._buffer, inner)
+            if (
+                _plausible(time_ms, word)
+                and _DeviceConfig.from_word(word).layout == self._last.layout
+                and self._intact(inner, inner + self._last.packet_bytes)
+            ):
+                return True
+            inner = self._buffer.find(_HEADER, inner + 1)
+        return False
 
     def _count_jump(self, time_ms: int, config: _DeviceConfig) -> None:
         tolerance_ms = max(500 / config.rate, 1)
@@ -257,6 +289,10 @@ class Encoder:
         )
         wire = _HEAD.pack(_HEADER, start_ms, word, variable) + body
         return wire + _TAIL.pack(_xor(wire[len(_HEADER) :]), _TRAILER)
+
+
+def _plausible(time_ms: int, word: int) -> bool:
+    return 0 <= time_ms < _TIME_LIMIT_MS and bool(word & _CHANNEL_BITS)
 
 
 def _xor(data: bytes) -> int:

@@ -128,7 +128,7 @@ def test_text_and_slow_streams_are_left_out(tmp_path: Path) -> None:
     archive = open_archive([path])
     assert list(archive.instruments) == ["XX.AAA.00.HH"]
     assert len(archive.problems) == 1
-    assert archive.problems[0].startswith("FDSN:XX_AAA_00_L_H_Z: sample rate 1 Hz is outside")
+    assert archive.problems[0].startswith("XX.AAA.00.LHZ: sample rate 1 Hz is outside")
     assert {packet.stream.channels for packet in archive.packets()} == {("HHZ",)}
 
 

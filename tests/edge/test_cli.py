@@ -186,7 +186,7 @@ def test_files_without_a_usable_stream_are_named_in_one_line(call, tmp_path, qua
     slow = write_mseed(tmp_path / "slow.mseed", quake[:, :1], "Z", rate=1.0)
     status, out, lines = call("--replay", slow)
     assert (status, out, len(lines)) == (2, "", 1)
-    assert lines[0].startswith("nothing to replay; FDSN:XX_SYN_00_H_H_Z: sample rate 1 Hz is outside 20…1000")
+    assert lines[0].startswith("nothing to replay; XX.SYN.00.HHZ: sample rate 1 Hz is outside 20…1000")
 
 
 def test_one_bad_file_among_good_ones_is_reported_and_the_others_are_picked(call, tmp_path, event):

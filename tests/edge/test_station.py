@@ -79,10 +79,25 @@ def test_an_instrument_that_changes_to_an_impossible_rate_gives_its_last_picks_a
     assert station.flush() == []
 
 
-def test_packets_with_other_channels_than_announced_are_reported_once(run):
-    both = packets(QUAKE.samples)[:20] + packets(QUAKE.samples[:, :1], channels=("HH1",))[20:]
-    _, lines = run(both)
-    assert lines == ["XX.TEST.00.HH: not picked: packet of HH1 where HHZ,HHN,HHE were announced"]
+def test_an_instrument_that_sends_other_channels_is_picked_on_and_told_once(run):
+    both = packets(QUAKE.samples[:, :1], channels=("HHZ",))[:5] + packets(QUAKE.samples)[5:]
+    picks, lines = run(both)
+    assert [line for line in lines if "starting over" in line] == [
+        "XX.TEST.00.HH: sends HHZ,HHN,HHE instead of HHZ now, starting over"
+    ]
+    assert any(t == pytest.approx(20.0, abs=0.2) for t in p_after_s(picks))
+
+
+def test_one_packet_of_an_unusable_rate_does_not_end_an_instrument(network):
+    lines = []
+    station = Station(network, network.card.thresholds, lines.append)
+    good = packets(QUAKE.samples)
+    picks = []
+    for packet in [*good[:4], packets(QUAKE.samples, rate=5.0)[0], *good[4:]]:
+        picks += station.feed(packet)
+    picks += station.flush()
+    assert any(t == pytest.approx(20.0, abs=0.2) for t in p_after_s(picks))
+    assert sum("5 Hz" in line for line in lines) == 1
 
 
 def test_a_one_component_station_is_told_so_once_and_picked(run):
@@ -147,7 +162,9 @@ def test_samples_that_are_no_numbers_make_a_gap_that_is_reported_and_nothing_els
     ground[500:503, 1] = np.nan
     ground[5000] = np.inf
     picks, lines = run(packets(ground))
-    assert [line.partition(" before")[0] for line in lines] == ["gap of 0.030 s", "gap of 0.010 s"]
+    gaps = [line.partition(" before")[0] for line in lines]
+    assert gaps[:2] == ["gap of 0.030 s", "gap of 0.010 s"]
+    assert "NaN or infinite samples: 6" in lines[2]
     assert any(t == pytest.approx(20.0, abs=0.2) for t in p_after_s(picks))
 
 
