@@ -6,7 +6,7 @@ VENV := .venv
 TEST_EXTRAS := $(if $(filter x86_64,$(shell uname -m)),host$(comma)test,test)
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint fuzz clean
 
 demo: $(VENV)/demo-installed
 	$(BIN)/python -m demo
@@ -19,6 +19,11 @@ lint: $(VENV)/test-installed
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# A minute of coverage-guided fuzzing per decoder; Atheris has wheels for Python 3.11 to 3.13 on x86-64 alone.
+FUZZED := bridge anyshake3 anyshake2 anyshake1 gcf shake openeew ndjson lines
+fuzz: $(VENV)/fuzz-installed
+	for name in $(FUZZED); do $(BIN)/python -m fuzz.decoders $$name -max_total_time=60 || exit 1; done
+
 $(VENV)/created:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
@@ -29,6 +34,10 @@ $(VENV)/demo-installed: pyproject.toml | $(VENV)/created
 
 $(VENV)/test-installed: pyproject.toml | $(VENV)/created
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$(TEST_EXTRAS)]'
+	touch $@
+
+$(VENV)/fuzz-installed: pyproject.toml | $(VENV)/created
+	$(BIN)/pip install --quiet --disable-pip-version-check -e . atheris
 	touch $@
 
 clean:

@@ -17,6 +17,8 @@ from firmware_bridge.packet import COMPONENT_ORDER, Packet, Stream
 _HEADER = re.compile(rb"MS\x03|[0-9 \0]{6}[DRQM][ \0]")
 """How a MiniSEED 3 or 2 record begins: where reading goes on behind bytes that are no record."""
 
+_HEADER_BYTES = 8
+
 _COMPONENT_SETS = ("ZNE", "Z12", "Z23", "ZXY", "123")
 """The components that go together, by last letter; without a Z, 1 is the vertical."""
 
@@ -106,6 +108,12 @@ class Archive:
             kind = np.int32 if record.sampletype == "i" else np.float64
             samples = record.np_datasamples.astype(kind)[:, np.newaxis]
             yield Packet(self._streams[stream_number], start_ns, record.samprate, samples, "unknown")
+
+
+def holds_miniseed(path: Path) -> bool:
+    """Whether a file begins as MiniSEED does. OSError if it cannot be read."""
+    with path.open("rb") as file:
+        return _HEADER.match(file.read(_HEADER_BYTES)) is not None
 
 
 def open_archive(paths: Sequence[Path]) -> Archive:

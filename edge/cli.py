@@ -12,30 +12,40 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from edge.archive import open_archive
+from edge import doctor
+from edge.archive import holds_miniseed, open_archive
 from edge.backend import BackendError
+from edge.capture import find_capture
 from edge.cells import PHASES
+from edge.line import Line, add_line_arguments, declared
 from edge.model import DEFAULT_MODEL, TFLiteNetwork, load_model
 from edge.pick import Phase, Pick
 from edge.sinks import FileSink, LineSink, Sink
-from edge.source import DeviceError, LineWatch, SerialSource
+from edge.source import DeviceError
 from edge.station import Station
-from firmware_bridge.anyshake import Decoder
 
 DESCRIPTION = """\
-Picks P and S onsets from a digitizer on a serial port, or from MiniSEED files.
+Picks P and S onsets from a digitizer on a serial port or the network, or from files. What the digitizer
+speaks, and how fast, is found out by listening.
 Picks are printed as readable lines on a terminal and as JSON lines when piped.
 """
 EPILOG = """\
 examples:
   edge-pick --device /dev/ttyUSB0 --station AM.SHED.00
-      an AnyShake Explorer (protocol v3); the wire carries no station code, so give it
+      a digitizer on a serial port; few of them say which station they are, so give its name
+  edge-pick --udp :8888 --station AM.R24FA.00
+      the datacast of a Raspberry Shake
   edge-pick --device /dev/ttyUSB0 --out picks.jsonl
-      the same, and every pick appended to a file
+      every pick also appended to a file
+  edge-pick --device /dev/ttyACM0 --protocol lines --columns millis,z,n,e
+      a sketch that prints numbers, if listening alone did not find out what they are
   edge-pick --replay day/*.mseed --json > picks.jsonl
-      files of any number of stations, components in any order, 20 to 1000 samples a second
+      files of any number of stations, components in any order, 20 to 1000 samples a second; captured
+      bytes of a digitizer that sends UTC (GCF files, datacasts) are replayed as well
   edge-pick --replay event.mseed --p-threshold 0.2
       more P picks, more of them false; the model's card gives the default
+  edge-pick doctor --device /dev/ttyUSB0
+      nothing picked? what arrives, what it is, and what to do about it
 
 Stations with one or two components are picked with the others at zero. Ctrl-C or SIGTERM ends cleanly:
 what has arrived is picked before the program returns.
@@ -50,13 +60,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--device", help="serial port of the digitizer, e.g. /dev/ttyUSB0")
-    source.add_argument("--replay", type=Path, nargs="+", metavar="FILE", help="MiniSEED files")
-    parser.add_argument("--baud", type=int, default=115_200, help="serial speed (default 115200)")
-    parser.add_argument(
-        "--station", type=_station, default=None, metavar="NET.STA.LOC",
-        help="name of the digitizer's station (default XX.EDGE.00); with --replay, pick only this one",
-    )  # fmt: skip
+    add_line_arguments(parser, source)
+    source.add_argument(
+        "--replay", type=Path, nargs="+", metavar="FILE", help="MiniSEED, or a digitizer's bytes as captured"
+    )
     parser.add_argument("--p-threshold", type=_probability, help="least probability of a P pick, 0..1")
     parser.add_argument("--s-threshold", type=_probability, help="least probability of an S pick, 0..1")
     parser.add_argument("--json", action="store_true", help="JSON lines on a terminal too")
@@ -66,15 +73,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .tflite with its card beside it")
     parser.add_argument("--version", action="version", version=f"edge-pick {version('edge-pick')}")
     return parser.parse_args(arguments)
-
-
-def _station(text: str) -> tuple[str, str, str]:
-    parts = text.upper().split(".")
-    if len(parts) != 3 or not parts[0] or not parts[1]:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not NET.STA.LOC, such as AM.SHED.00 (LOC may be empty)"
-        )
-    return parts[0], parts[1], parts[2]
 
 
 def _probability(text: str) -> float:
@@ -94,6 +92,9 @@ def report(line: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 at the end of the data or when told to stop, 2 after one line on what is wrong."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["doctor"]:
+        return doctor.main(arguments[1:])
     args = parse(arguments)
     stop = threading.Event()
 
@@ -155,14 +156,41 @@ def _print(line: str) -> None:
 def replay(
     args: argparse.Namespace, network: TFLiteNetwork, thresholds: dict[Phase, float], stop: threading.Event
 ) -> Iterator[Pick]:
-    """Picks of MiniSEED files, as fast as the CPU allows. ValueError if there is nothing to replay."""
-    archive = open_archive(args.replay)
+    """Picks of files, as fast as the CPU allows. ValueError if there is nothing to replay."""
+    captures = [
+        capture
+        for path in args.replay
+        if not holds_miniseed(path) and (capture := find_capture(path, declared(args), args.protocol))
+    ]
+    captured = {capture.path for capture in captures}
+    records = [path for path in args.replay if path not in captured]
+    if records:
+        yield from replay_records(records, args.station, network, thresholds, stop)
+    for capture in captures:
+        report(f"{capture.path.name}: {capture.protocol.title}")
+        station = Station(network, thresholds, report)
+        for packet in capture.packets(declared(args)):
+            if stop.is_set():
+                break
+            yield from station.feed(packet)
+        yield from station.flush()
+
+
+def replay_records(
+    paths: list[Path],
+    identity: tuple[str, str, str] | None,
+    network: TFLiteNetwork,
+    thresholds: dict[Phase, float],
+    stop: threading.Event,
+) -> Iterator[Pick]:
+    """Picks of MiniSEED files, of all stations or one. ValueError if there is nothing to replay."""
+    archive = open_archive(paths)
     problems = archive.problems
     if not archive.instruments:
         raise ValueError("; ".join(["nothing to replay", *problems]))
     for problem in problems:
         report(problem)
-    wanted = None if args.station is None else ".".join(args.station)
+    wanted = None if identity is None else ".".join(identity)
     channels = {
         key: stream.channels
         for key, stream in archive.instruments.items()
@@ -189,26 +217,20 @@ def replay(
 def listen(
     args: argparse.Namespace, network: TFLiteNetwork, thresholds: dict[Phase, float], stop: threading.Event
 ) -> Iterator[Pick]:
-    """Picks of a digitizer on a serial port, until `stop` is set."""
-    decoder = Decoder(*(args.station or ("XX", "EDGE", "00")))
+    """Picks of a digitizer on a serial port or the network, until `stop` is set."""
+    line = Line.from_arguments(args, stop, report)
     station = Station(network, thresholds, report)
     described = network.describe()
     report(f"{network.card.identity} on {described.runtime}, {described.device}")
-    watch = LineWatch(args.device)
-    for arrival_ns, data in SerialSource(args.device, args.baud, stop, report):
-        packets = decoder.feed(data)
-        for line in watch.feed(arrival_ns, len(data), len(packets)):
-            report(line)
-        for packet in packets:
+    for arrived in line:
+        for arrival_ns, packet in arrived.packets:
             yield from station.feed(packet, arrival_ns)
-        if watch.silent:  # a pick must not wait for data that may never come
+        if line.silent:  # a pick must not wait for data that may never come
             yield from station.flush()
     yield from station.flush()
-    stats = decoder.stats
-    report(
-        f"{stats.good_packets} packets, {stats.bad_checksums} bad checksums, {stats.skipped_bytes} bytes "
-        f"skipped, {stats.time_jumps} time jumps"
-    )
+    report(line.summary())
+    for text in station.clocks():
+        report(text)
 
 
 if __name__ == "__main__":

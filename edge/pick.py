@@ -65,6 +65,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "polarity": lambda value: value is None or value in get_args(Polarity),
     "polarity_prob": lambda value: value is None or _number(value),
     "clock": lambda value: value in get_args(Clock),
+    "clock_sigma": lambda value: value is None or _number(value),
     "latency_s": _number,
     "update": lambda value: type(value) is int,
     "model": _text,
@@ -80,8 +81,9 @@ class Pick:
     standard deviation of the onset, seconds. `snr_db`: signal after over noise before the onset,
     decibels, None where nothing is known before it. `amp`: peak after the onset, in `amp_unit`.
     `polarity` and `polarity_prob`: None until a polarity model has spoken. `clock`: who vouches for the
-    time. `latency_s`: seconds of signal at the model's rate, after the onset, on which the pick was made
-    (links, queues and the anti-alias filter not included). `update`: 0 for a first report, counting up
+    time, `clock_sigma` its standard error in seconds, None where nobody knows. `latency_s`: seconds of
+    signal at the model's rate, after the onset, on which the pick was made (links, queues and the
+    anti-alias filter not included). `update`: 0 for a first report, counting up
     for revisions under the same id.
     """
 
@@ -101,6 +103,7 @@ class Pick:
     polarity: Polarity | None = None
     polarity_prob: float | None = None
     update: int = 0
+    clock_sigma: float | None = None
 
     def to_json(self) -> str:
         """One JSON object on one line."""
@@ -120,6 +123,7 @@ class Pick:
                 "polarity": self.polarity,
                 "polarity_prob": self.polarity_prob,
                 "clock": self.clock,
+                "clock_sigma": None if self.clock_sigma is None else float(f"{self.clock_sigma:.2g}"),
                 "latency_s": round(self.latency_s, 2),
                 "update": self.update,
                 "model": self.model,
@@ -151,6 +155,7 @@ class Pick:
                 polarity=fields["polarity"],
                 polarity_prob=fields["polarity_prob"],
                 update=fields["update"],
+                clock_sigma=fields["clock_sigma"],
             )
         except KeyError as error:
             raise ValueError(f"not a pick: {error} is missing in {line[:80]!r}") from error
@@ -160,8 +165,9 @@ class Pick:
     def to_text(self) -> str:
         """One readable line for a terminal."""
         snr = "   –" if self.snr_db is None else f"{self.snr_db:5.1f}"
+        error = "" if self.clock_sigma is None else f" ±{1e3 * self.clock_sigma:.2g} ms"
         return (
             f"{format_time(self.time_ns)}  {self.phase}  {self.station:<14} prob {self.prob:.2f}"
             f"  ±{self.sigma:.2f} s  snr {snr} dB  amp {self.amp:.3g} {self.amp_unit}"
-            f"  clock {self.clock}"
+            f"  clock {self.clock}{error}"
         )

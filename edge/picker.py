@@ -65,6 +65,7 @@ class Picker:
             picks = self.flush()
         self._stream: Stream = block.stream
         self._clock: Clock = block.clock
+        self._clock_sigma = block.sigma_s
         self._anchors.append((self._length, block.start_ns))
         samples = block.samples if self._highpass is None else self._highpass.feed(block.samples)
         self._signal = np.concatenate([self._signal, samples])
@@ -138,6 +139,7 @@ class Picker:
             snr_db=snr_db,
             amp=amp,
             clock=self._clock,
+            clock_sigma=self._clock_sigma,
             latency_s=(now - onset.sample) / self._rate,
             model=card.identity,
         )

@@ -1,10 +1,15 @@
-"""Bytes from a serial digitizer, with their arrival times, through unplugging and replugging."""
+"""Bytes from a digitizer with their arrival times: a serial port, through unplugging, or UDP."""
 
 import errno
+import os
+import socket
 import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from math import inf
+from typing import Protocol
 
 import serial
 from serial.tools import list_ports
@@ -13,7 +18,7 @@ _READ_TIMEOUT_S = 0.1  # how soon a stop is noticed
 _FIRST_RETRY_S = 0.5
 _LAST_RETRY_S = 30.0
 _SILENCE_S = 10
-_UNREAD_BYTES = 1 << 15  # longer than any packet: something would have been read
+_DATAGRAM_BYTES = 1 << 16
 
 _LOST = (OSError, termios.error)
 """What an unplugged device raises: pyserial's "device reports readiness to read but returned no data"
@@ -25,7 +30,7 @@ class DeviceError(Exception):
 
 
 class LineWatch:
-    """Says, once each time, that a line is silent or that what it brings are no packets.
+    """Says, once each time, that a line is silent and that it is not any more.
 
     `silent`: nothing has come for 10 s.
     """
@@ -34,40 +39,85 @@ class LineWatch:
         self.silent = False
         self._device = device
         self._heard_ns: int | None = None
-        self._unread = 0
-        self._told_unread = False
 
-    def feed(self, arrival_ns: int, n_bytes: int, n_packets: int) -> list[str]:
-        """What came in one step of the source: lines for the operator, seldom any."""
+    def feed(self, arrival_ns: int, n_bytes: int) -> list[str]:
+        """How much came in one step of the source: lines for the operator, seldom any."""
         if self._heard_ns is None or n_bytes:
             self._heard_ns = arrival_ns
-        lines = []
-        silent = arrival_ns - self._heard_ns >= _SILENCE_S * 1_000_000_000
-        if silent and not self.silent:
-            lines.append(f"{self._device}: no data for {_SILENCE_S} s; is the digitizer on, the cable right?")
-        if self.silent and not silent:
-            lines.append(f"{self._device}: data again")
-        self.silent = silent
-        if n_packets:
-            self._unread, self._told_unread = 0, False
-        self._unread += n_bytes
-        if self._unread >= _UNREAD_BYTES and not self._told_unread:
-            self._told_unread = True
-            lines.append(
-                f"{self._device}: {self._unread} bytes and no AnyShake v3 packet; try another --baud "
-                "(57600, 230400, 460800), or is it another protocol?"
-            )
-        return lines
+        was_silent, self.silent = self.silent, arrival_ns - self._heard_ns >= _SILENCE_S * 1_000_000_000
+        if self.silent and not was_silent:
+            return [f"{self._device}: no data for {_SILENCE_S} s; is the digitizer on, the cable right?"]
+        if was_silent and not self.silent:
+            return [f"{self._device}: data again"]
+        return []
+
+
+class Source(Protocol):
+    """Where bytes come from.
+
+    Iterating yields (arrival_ns, data): what has arrived since, and when (UTC nanoseconds of this computer);
+    empty data now and then on a silent line. It ends soon after the source's stop event is set.
+
+    `baud`: the speed of a serial port, which may be set at any time; None where there is none.
+    `bits_per_s`: how fast bytes come over the line, as far as that delays them.
+    """
+
+    baud: int | None
+
+    @property
+    def bits_per_s(self) -> float: ...
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]: ...
+
+
+class UdpSource:
+    """Datagrams to `address` ("HOST:PORT", or ":PORT" for any network of this computer), one a step.
+
+    DeviceError if nothing can listen there.
+    """
+
+    baud: int | None = None
+    bits_per_s = inf
+
+    def __init__(
+        self,
+        address: str,
+        stop: threading.Event,
+        report: Callable[[str], None],
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        host, _, port = address.rpartition(":")
+        self._address = address
+        self._stop = stop
+        self._report = report
+        self._clock = clock
+        try:
+            self._place = (host, int(port))
+        except ValueError:
+            raise DeviceError(f"{address}: not HOST:PORT or :PORT, such as :8888") from None
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
+            port.settimeout(_READ_TIMEOUT_S)
+            try:
+                port.bind(self._place)
+            except (OSError, OverflowError) as error:
+                raise DeviceError(f"{self._address}: cannot listen there ({error})") from error
+            self._report(f"{self._address}: listening")
+            while not self._stop.is_set():
+                try:
+                    data = port.recv(_DATAGRAM_BYTES)
+                except TimeoutError:
+                    data = b""
+                yield self._clock(), data
 
 
 class SerialSource:
     """The serial port `device` at `baud`, 8N1, opened for exclusive use.
 
-    Iterating yields (arrival_ns, data): what has arrived since, and when (`clock`, by default UTC
-    nanoseconds of this computer); empty data now and then on a silent or lost line. It ends within 0.2 s of
-    `stop` being set. DeviceError if the port cannot be opened at first; once it has been open, any loss is
-    waited out, with 0.5 s growing to 30 s between the attempts. `report` gets one line for every change:
-    open, lost, open again.
+    A `Source` that ends within 0.2 s of `stop` being set; arrival times are read from `clock`. DeviceError
+    if the port cannot be opened at first; once it has been open, any loss is waited out, with 0.5 s growing
+    to 30 s between the attempts. `report` gets one line for every change: open, lost, open again.
     """
 
     def __init__(
@@ -83,13 +133,33 @@ class SerialSource:
         self._stop = stop
         self._report = report
         self._clock = clock
+        self._port: serial.Serial | None = None
+
+    @property
+    def baud(self) -> int | None:
+        return self._baud
+
+    @baud.setter
+    def baud(self, baud: int | None) -> None:
+        if baud == self._baud or baud is None:
+            return
+        self._baud = baud
+        if self._port is not None:
+            # A speed that the adapter does not know brings no packets; a port that is lost shows when read.
+            with suppress(*_LOST, ValueError, OverflowError):
+                self._port.baudrate = baud
+
+    @property
+    def bits_per_s(self) -> float:
+        # With USB all the way to the digitizer the speed is a formality.
+        return inf if "ttyACM" in os.path.realpath(self._device) else float(self._baud)
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         try:
             port = self._open()
         except (*_LOST, ValueError, OverflowError) as error:
             raise DeviceError(self._advice(error)) from error
-        self._report(f"{self._device}: open at {self._baud} baud")
+        self._report(f"{self._device}: open")
         retry_s = _FIRST_RETRY_S
         while True:
             try:
@@ -115,7 +185,8 @@ class SerialSource:
                 return
 
     def _open(self) -> serial.Serial:
-        return serial.Serial(self._device, self._baud, timeout=_READ_TIMEOUT_S, exclusive=True)
+        self._port = serial.Serial(self._device, self._baud, timeout=_READ_TIMEOUT_S, exclusive=True)
+        return self._port
 
     def _advice(self, error: Exception) -> str:
         if isinstance(error, (ValueError, OverflowError)):

@@ -1,7 +1,8 @@
 """The chain of each instrument: packets to the time line, to the picker, to picks."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
 
 import numpy as np
 
@@ -9,10 +10,15 @@ from edge.model import Network
 from edge.pick import Phase, Pick
 from edge.picker import Picker
 from edge.resample import check_rate
+from edge.timekeeper import ClockStep, Timekeeper
 from edge.timeline import Block, Timeline
 from firmware_bridge.packet import Packet
 
 Report = Callable[[str], None]
+LIVE_LAG_S = 5.0
+"""So much data of its other channels a live instrument waits for one that lags."""
+ALIKE = 1.1
+"""Channels whose sensitivities differ by a larger factor share no unit of amplitude."""
 FLAT_S = 30.0
 """A component that has not moved for so long is reported as dead."""
 ROUNDING = 1e-12
@@ -52,6 +58,8 @@ class _Chain:
     timeline: Timeline
     picker: Picker
     flat: FlatWatch
+    scale: float = 1.0  # counts per unit
+    unit: str = "count"
     introduced: bool = False
     summary: str | None = None  # as last reported
 
@@ -60,9 +68,9 @@ class Station:
     """Everything between packets and picks, for any number of instruments.
 
     `channels`: what each instrument (key `Stream.instrument`) will deliver, where that is known
-    beforehand, as in an archive of single-channel records; else each packet carries all of them, and
-    the instrument's chain starts over when they change. `report` gets one line for whatever an operator
-    should know.
+    beforehand, as in an archive. Else it is learned: the packets of a new instrument wait until one of its
+    channels comes again, and a channel that turns up later joins it in a chain that starts over.
+    `report` gets one line for whatever an operator should know.
     """
 
     def __init__(
@@ -76,6 +84,8 @@ class Station:
         self._thresholds = thresholds
         self._report = report
         self._channels = channels or {}
+        self._keepers: dict[str, Timekeeper] = {}
+        self._new: dict[str, list[Packet]] = {}  # what waits until its instrument's channels are known
         self._chains: dict[str, _Chain] = {}
         self._told: set[str] = set()
 
@@ -84,46 +94,92 @@ class Station:
         needed where the wire carries no UTC time. Packets whose rate or channels cannot be picked are
         reported once and skipped; what else the instrument sends, and the others, go on."""
         key = packet.stream.instrument
-        chain = self._chains.get(key)
+        keeper = self._keepers.setdefault(key, Timekeeper())
         try:
-            check_rate(packet.rate)
+            return self._take(key, keeper.feed(packet, arrival_ns))
         except ValueError as error:
             self._skip(key, error)
-            return self._end(chain) if chain else []  # good packets may never come again
-        picks: list[Pick] = []
-        if chain and key not in self._channels and chain.channels != packet.stream.channels:
-            picks = self._end(self._chains.pop(key))
-            self._summarize(key, chain)
-            before, now = ",".join(chain.channels), ",".join(packet.stream.channels)
-            self._report(f"{key}: sends {now} instead of {before} now, starting over")
-        try:
-            chain = self._chains.get(key) or self._begin(packet)
-            blocks = chain.timeline.feed(packet, arrival_ns)
-        except ValueError as error:
-            self._skip(key, error)
-            return picks
-        return picks + self._pick(chain, blocks)
+            return []
 
     def flush(self) -> list[Pick]:
         """Ends all segments: the picks among the last samples of each instrument. Reports what its time line
         had to break or drop, unless that is known already."""
         picks = []
-        for key, chain in self._chains.items():
-            picks += self._end(chain)
-            self._summarize(key, chain)
+        for key, keeper in self._keepers.items():
+            picks += self._take(key, keeper.flush())
+            picks += self._begin(key)
+            if chain := self._chains.get(key):
+                picks += self._end(chain)
+                self._summarize(key, chain)
         return picks
 
-    def _begin(self, packet: Packet) -> _Chain:
-        key = packet.stream.instrument
+    def _take(self, key: str, items: Sequence[Packet | ClockStep]) -> list[Pick]:
+        picks: list[Pick] = []
+        for item in items:
+            chain = self._chains.get(key)
+            if isinstance(item, Packet):
+                picks += self._route(key, chain, item)
+            elif chain:
+                picks += self._pick(chain, chain.timeline.restart(item.reason))
+        return picks
+
+    def _route(self, key: str, chain: _Chain | None, packet: Packet) -> list[Pick]:
+        try:
+            if packet.rate is None:
+                raise ValueError("its sample rate is not known; give --rate")
+            check_rate(packet.rate)
+        except ValueError as error:
+            self._skip(key, error)
+            return self._end(chain) if chain else []  # good packets may never come again
+        if chain and (key in self._channels or set(packet.stream.channels) <= set(chain.channels)):
+            chain.scale, chain.unit = _scale(packet)
+            return self._pick(chain, chain.timeline.feed(packet))
+        waiting = self._new.setdefault(key, [])
+        known = {code for earlier in waiting for code in earlier.stream.channels}
+        waiting.append(packet)
+        if chain is None and key not in self._channels and known.isdisjoint(packet.stream.channels):
+            return []
+        return self._begin(key)
+
+    def clocks(self) -> list[str]:
+        """One line per instrument whose clock was compared with UTC."""
+        return [
+            f"{key}: samples {ppm:+.1f} ppm off its nominal rate"
+            for key, keeper in self._keepers.items()
+            if (ppm := keeper.rate_error_ppm) is not None
+        ]
+
+    def _begin(self, key: str) -> list[Pick]:
+        """Starts the chain of the channels that wait, over where there was one, and feeds it with them."""
+        waiting = self._new.pop(key, [])
+        codes = dict.fromkeys(code for packet in waiting for code in packet.stream.channels)
+        if not codes:
+            return []
+        announced = self._channels.get(key)
+        channels = announced or tuple(codes)
+        picks: list[Pick] = []
+        before = self._chains.pop(key, None)
+        if before:
+            picks = self._end(before)
+            self._summarize(key, before)
+            together = dict.fromkeys((*before.channels, *channels))
+            channels = tuple(together) if len(together) <= 3 else tuple(codes)
+            was, now = ",".join(before.channels), ",".join(channels)
+            self._report(f"{key}: sends {now} instead of {was} now, starting over")
         rate = self._network.card.input.rate_hz
-        channels = self._channels.get(key, packet.stream.channels)
-        picker = Picker(self._network, self._thresholds)
-        chain = _Chain(channels, Timeline(channels, rate), picker, FlatWatch(rate))
+        try:
+            timeline = Timeline(channels, rate) if announced else Timeline(channels, rate, LIVE_LAG_S)
+        except ValueError as error:
+            self._skip(key, error)
+            return picks
+        chain = _Chain(channels, timeline, Picker(self._network, self._thresholds), FlatWatch(rate))
         self._chains[key] = chain
-        return chain
+        for packet in waiting:
+            picks += self._route(key, chain, packet)
+        return picks
 
     def _end(self, chain: _Chain) -> list[Pick]:
-        return self._pick(chain, chain.timeline.flush()) + chain.picker.flush()
+        return self._pick(chain, chain.timeline.flush()) + self._in_units(chain, chain.picker.flush())
 
     def _summarize(self, key: str, chain: _Chain) -> None:
         summary = chain.timeline.stats.summary()
@@ -136,6 +192,9 @@ class Station:
         if line not in self._told:
             self._told.add(line)
             self._report(line)
+
+    def _in_units(self, chain: _Chain, picks: list[Pick]) -> list[Pick]:
+        return [replace(pick, amp=pick.amp / chain.scale, amp_unit=chain.unit) for pick in picks]
 
     def _pick(self, chain: _Chain, blocks: list[Block]) -> list[Pick]:
         picks = []
@@ -150,7 +209,19 @@ class Station:
                     )
             for line in chain.flat.feed(block):
                 self._report(line)
-            picks += chain.picker.feed(block)
+            picks += self._in_units(chain, chain.picker.feed(block))
         while chain.timeline.stats.events:
             self._report(chain.timeline.stats.events.popleft())
         return picks
+
+
+def _scale(packet: Packet) -> tuple[float, str]:
+    """Counts per unit of a packet's samples, and the unit: as it says, if it does for all of its channels."""
+    unit, sensitivity = packet.meta.get("unit"), packet.meta.get("sensitivity")
+    if unit is None:
+        return 1.0, "count"
+    if sensitivity is None:
+        return 1.0, unit
+    if None in sensitivity or max(sensitivity) > ALIKE * min(sensitivity):
+        return 1.0, "count"
+    return median(sensitivity), unit

@@ -13,9 +13,6 @@ from firmware_bridge.packet import COMPONENT_ORDER, Clock, Packet, Stream
 
 _S = 1_000_000_000
 
-_ANCHOR_SLIP_NS = 2 * _S
-"""A clock that is not UTC is tied to arrival times; once they disagree by more, it is tied anew."""
-
 _SET_BACK_NS = 5 * _S
 """Data from the past are repeats at first; with so much in order and nothing current, a clock set back."""
 
@@ -30,7 +27,8 @@ class Block:
     `stream`: exactly three channel codes in Z, N, E (or Z, 1, 2) order, "" where the component is
     absent or silent. `start_ns`: int64 UTC nanoseconds of the first sample. `samples`: (n, 3) counts,
     zeros where a component is absent. `starts_segment`: the first block of all or after a break; what
-    came before does not connect, so downstream state must be reset.
+    came before does not connect, so downstream state must be reset. `sigma_s`: standard error of
+    `start_ns` where known.
     """
 
     stream: Stream
@@ -38,6 +36,7 @@ class Block:
     samples: NDArray[np.float64]
     clock: Clock
     starts_segment: bool
+    sigma_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -110,8 +109,7 @@ class _Segment:
     stream: Stream
     resampler: Resampler
     rate: float
-    next_ns: int  # time of the next input sample, in the packets' own time
-    anchor_ns: int
+    next_ns: int  # time of the next input sample
     inputs: int = 0
     outputs: int = 0
     marks: deque[tuple[int, Piece]] = field(default_factory=deque)  # input index where a piece began
@@ -134,9 +132,7 @@ class Timeline:
     and nothing current comes between, the clock was set back (or had been wrong): the time line starts
     over. In order of start time, as from an archive, repeats begin no earlier than the newest packet.
 
-    Packets without a time, or with one that is not UTC (clock "device"), are timed by their arrival at
-    the start of each segment, and continue by count or by the device's time; the blocks' clock is then
-    "host". They start over when arrival and count disagree by more than 2 s.
+    The packets must carry UTC and rate; Timekeeper sees to that.
     """
 
     def __init__(self, channels: Sequence[str], rate: float = 100.0, max_lag_s: float = 120.0) -> None:
@@ -153,12 +149,14 @@ class Timeline:
     def _clear_tracks(self) -> None:
         self._tracks = {code: Track(slot) for slot, code in enumerate(self._slots) if code}
 
-    def feed(self, packet: Packet, arrival_ns: int | None = None) -> list[Block]:
+    def feed(self, packet: Packet) -> list[Block]:
         """Blocks that this packet completes; it may also end a segment and start the next.
 
-        `arrival_ns`: UTC of the arrival of the packet's last byte. ValueError where the packet needs it
-        and it is None, for a channel that was not announced, and for a rate outside 20…1000 Hz.
+        ValueError for a packet without UTC or rate, for a channel that was not announced, and for a rate
+        outside 20…1000 Hz.
         """
+        if packet.start_ns is None or packet.clock == "device" or packet.rate is None:
+            raise ValueError("packet without UTC or without sample rate")
         check_rate(packet.rate)
         codes = packet.stream.channels
         if not self._tracks.keys() >= set(codes):
@@ -166,21 +164,22 @@ class Timeline:
         if len(packet.samples) == 0:
             return []
         self._stream = packet.stream
-        tracks = [self._tracks[code] for code in codes]
-        start_ns, anchor_ns = _packet_time(packet, tracks[0].end_ns, arrival_ns)
         blocks = []
-        if any(self._stepped(track, packet, start_ns, anchor_ns) for track in tracks):
-            blocks = self.flush()
-            self.stats.clock_steps += 1
-            self.stats.events.append(f"clock of {','.join(codes)} was set anew: starting over")
-            tracks = [self._tracks[code] for code in codes]
-            start_ns, anchor_ns = _packet_time(packet, None, arrival_ns)
+        if any(self._set_back(self._tracks[code], packet, packet.start_ns, packet.rate) for code in codes):
+            blocks = self.restart(f"clock of {','.join(codes)} was set anew")
         late = 0
-        for track, column in zip(tracks, packet.samples.T, strict=True):
-            late += self._accept(track, packet, start_ns, anchor_ns, column)
+        for code, column in zip(codes, packet.samples.T, strict=True):
+            late += self._accept(self._tracks[code], packet, packet.start_ns, packet.rate, column)
         self.stats.out_of_order_samples += late
         self.stats.out_of_order_packets += late > 0
         return [*blocks, *self._join()]
+
+    def restart(self, reason: str) -> list[Block]:
+        """Time was set anew: the last blocks of the time before, as at the end of data."""
+        blocks = self.flush()
+        self.stats.clock_steps += 1
+        self.stats.events.append(f"{reason}: starting over")
+        return blocks
 
     def flush(self) -> list[Block]:
         """End of data: what waits for a channel goes on without it; then the last segment's tail."""
@@ -194,26 +193,24 @@ class Timeline:
         self._clear_tracks()
         return blocks
 
-    def _stepped(self, track: Track, packet: Packet, start_ns: int, anchor_ns: int | None) -> bool:
-        """Whether the packet's clock has nothing to do any more with the channel's clock so far."""
-        if track.end_ns is None:
-            return False
-        if anchor_ns is None or track.anchor_ns is None:
-            set_back = track.late_ns >= _SET_BACK_NS and track.follows_late(start_ns, packet.rate)
-            entirely_past = start_ns + _span_ns(packet) < track.end_ns
-            return anchor_ns is not track.anchor_ns or (set_back and entirely_past)
-        return abs(anchor_ns - track.anchor_ns) > _ANCHOR_SLIP_NS
+    def _set_back(self, track: Track, packet: Packet, start_ns: int, rate: float) -> bool:
+        """Whether the packet, entirely in the past, goes on behind enough others that were as well."""
+        return (
+            track.end_ns is not None
+            and track.late_ns >= _SET_BACK_NS
+            and track.follows_late(start_ns, rate)
+            and start_ns + round(len(packet.samples) * _S / rate) < track.end_ns
+        )
 
     def _accept(
         self,
         track: Track,
         packet: Packet,
         start_ns: int,
-        anchor_ns: int | None,
+        rate: float,
         samples: NDArray[np.int32] | NDArray[np.float64],
     ) -> int:
         """Queue one channel of a packet without what came before; the samples entirely in the past."""
-        rate = packet.rate
         newest_ns = start_ns
         continues = after_invalid = False
         if track.end_ns is not None:
@@ -226,8 +223,6 @@ class Timeline:
                 start_ns, samples = start_ns + round(overlap * _S / rate), samples[overlap:]
             continues = overlap >= 0 and not track.broken and same_rate(rate, track.rate)
             after_invalid = overlap >= 0 and track.broken
-        if not continues:
-            track.anchor_ns = anchor_ns
         track.newest_ns, track.late_ns = newest_ns, 0
         track.rate = rate
         track.end_ns = start_ns + round(len(samples) * _S / rate)
@@ -237,7 +232,7 @@ class Timeline:
             start = start_ns + round(first * _S / rate)
             part = samples[first:last]
             follows, invalid = continues and first == 0, after_invalid or first > 0
-            track.pieces.append(Piece(start, rate, packet.clock, anchor_ns, part, follows, invalid))
+            track.pieces.append(Piece(start, rate, packet.clock, packet.sigma_s, part, follows, invalid))
             track.silent = False
         self.stats.invalid_samples += len(samples) - sum(last - first for first, last in runs)
         track.broken = not runs or runs[-1][1] < len(samples)
@@ -293,8 +288,7 @@ class Timeline:
             self._resampler = Resampler(head.rate, self._rate)
         codes = {track.slot: self._slots[track.slot] for track in live}
         stream = replace(self._stream, channels=tuple(codes.get(slot, "") for slot in range(3)))
-        anchor_ns = head.anchor_ns or 0
-        start_ns = head.start_ns + anchor_ns
+        start_ns = head.start_ns
         ended_ns, before = self._last or (start_ns, replace(stream, channels=self._slots))
         gap_s = (start_ns - ended_ns) / _S
         when = f"{np.datetime64(start_ns // _S, 's')}Z"
@@ -306,7 +300,7 @@ class Timeline:
         if stream.channels != before.channels:
             cause = self._cause([track for track in self._tracks.values() if track not in live])
             self.stats.events.append(f"from {when} on with {','.join(codes.values())}{cause}")
-        self._segment = _Segment(live, stream, self._resampler, head.rate, head.start_ns, anchor_ns)
+        self._segment = _Segment(live, stream, self._resampler, head.rate, start_ns)
         return self._segment
 
     def _cause(self, tracks: list[Track]) -> str:
@@ -352,7 +346,7 @@ class Timeline:
 
     def _end(self, segment: _Segment) -> list[Block]:
         blocks = self._blocks(segment, segment.resampler.flush())
-        self._last = segment.next_ns + segment.anchor_ns, segment.stream
+        self._last = segment.next_ns, segment.stream
         self._segment = None
         return blocks
 
@@ -364,25 +358,8 @@ class Timeline:
         while len(segment.marks) > 1 and segment.marks[1][0] <= position:
             segment.marks.popleft()
         index, piece = segment.marks[0]
-        start_ns = piece.time_ns(float(position - index)) + segment.anchor_ns
-        clock: Clock = piece.clock if piece.anchor_ns is None else "host"
-        block = Block(segment.stream, start_ns, samples, clock, segment.outputs == 0)
+        start_ns = piece.time_ns(float(position - index))
+        starts = segment.outputs == 0
+        block = Block(segment.stream, start_ns, samples, piece.clock, starts, piece.sigma_s)
         segment.outputs += len(samples)
         return [block]
-
-
-def _span_ns(packet: Packet) -> int:
-    return round(len(packet.samples) * _S / packet.rate)
-
-
-def _packet_time(packet: Packet, due_ns: int | None, arrival_ns: int | None) -> tuple[int, int | None]:
-    """First sample's time and what leads from there to UTC (None: it is UTC). Without a time: `due_ns`."""
-    if packet.start_ns is not None and packet.clock != "device":
-        return packet.start_ns, None
-    if arrival_ns is None:
-        raise ValueError("a packet without UTC needs its arrival time")
-    arrived_ns = arrival_ns - _span_ns(packet)
-    start_ns = packet.start_ns
-    if start_ns is None:
-        start_ns = arrived_ns if due_ns is None else due_ns
-    return start_ns, arrived_ns - start_ns

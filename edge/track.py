@@ -19,7 +19,7 @@ class Piece:
     start_ns: int
     rate: float
     clock: Clock
-    anchor_ns: int | None  # from the packet's time to UTC; None: it is UTC
+    sigma_s: float | None
     samples: NDArray[np.int32] | NDArray[np.float64]
     continues: bool  # no gap between the piece before it and this one
     after_invalid: bool  # NaN or infinite samples are right before it
@@ -43,9 +43,8 @@ class Track:
 
     slot: int
     pieces: deque[Piece] = field(default_factory=deque)
-    end_ns: int | None = None  # where its next packet is due, in the packets' own time
+    end_ns: int | None = None  # where its next packet is due
     rate: float = 0.0
-    anchor_ns: int | None = None
     broken: bool = False  # its last packet ended in invalid samples
     newest_ns: int = 0  # start of the newest packet that was not from the past
     late_ns: int = 0  # duration of what has come since, in order, from before that start

@@ -25,8 +25,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.packet import Packet, Stream
+from firmware_bridge.packet import Packet, Stream, channel_codes
 from firmware_bridge.stats import DecoderStats
+from firmware_bridge.wire import NO_IDENTITY, Declared
 
 RATES = (10, 20, 50, 100, 200, 250, 500, 1000)
 """Sample rates the protocol can name, in Hz."""
@@ -44,8 +45,9 @@ _CHANNEL_BITS = 0x03FFFC00
 # Year 2109. Random bytes almost never pass as a time below it, so that a header found inside
 # samples seldom makes the decoder wait for a long packet that is none.
 _TIME_LIMIT_MS = 1 << 42
-# Wire channels 1-3 (geophone) and 4-6 (accelerometer), both sent Z, E, N, as places in Z, N, E order.
-_INSTRUMENTS = (("H", (("Z", 0), ("N", 2), ("E", 1))), ("N", (("Z", 3), ("N", 5), ("E", 4))))
+# Geophone and accelerometer as places of Z, N, E among the wire channels, which hold Z, E, N.
+_INSTRUMENTS = (("H", (0, 2, 1)), ("N", (3, 5, 4)))
+_COLUMN_ORDER = (0, 2, 1, 3, 5, 4, 6, 7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,25 +95,24 @@ class _DeviceConfig:
 
 
 class Decoder:
-    """Bytes of an AnyShake Explorer (protocol v3) to packets; does no I/O.
+    """Bytes of an AnyShake Explorer (protocol v3) to packets (`wire.Decoder`).
 
-    `network`, `station`, `location`: SEED codes given to what is decoded, as the wire carries none.
-    The geophone (wire channels 1-3) becomes one packet with instrument code H, the accelerometer
-    (4-6) a second one with N; disabled channels are left out, channels 7 and 8 are ignored. The band
-    code follows the sample rate: D from 250 Hz, E from 80 Hz, S below. `stats` counts what was met.
+    The wire names no station: only `declared.identity` does. The geophone (wire channels 1-3) becomes
+    one packet with instrument code H, the accelerometer (4-6) a second one with N, both with the wire
+    packet's whole length as `wire_bytes`; disabled channels are left out, channels 7 and 8 are ignored.
 
     A packet counts only if rate, interval, channels and time are plausible and trailer and XOR
     match; else the search goes on one byte further, so no good packet is lost to a false header.
-    Where interval, rate or channels differ from the last good packet's, it also must not enclose a good
-    packet that has those: then it was one with a damaged device_config, which shows as soon as the
+    Where interval, rate or channels differ from the last good packet's, or none was good yet, it also
+    must not enclose a good packet: then it was one with a damaged device_config, which shows as soon as the
     packet behind it is complete and need not wait for the length it pretends. Both rules look only at
     the candidate's own bytes, so the packets do not depend on how the bytes were cut.
     Never more than one packet (32,021 bytes) is held back between calls.
     """
 
-    def __init__(self, network: str, station: str, location: str) -> None:
+    def __init__(self, declared: Declared = Declared()) -> None:
         self.stats = DecoderStats()
-        self._identity = (network, station, location)
+        self._identity = declared.identity or NO_IDENTITY
         self._buffer = bytearray()
         self._next_ms: int | None = None
         self._last: _DeviceConfig | None = None  # of the last good packet
@@ -166,19 +167,20 @@ class Decoder:
         return wire.endswith(_TRAILER) and not _xor(wire[len(_HEADER) : -len(_TRAILER)])
 
     def _encloses_packet(self, start: int, end: int, config: _DeviceConfig) -> bool:
-        """Whether a candidate of another layout holds a good packet of the last one, as far as it is here."""
-        if self._last is None or config.layout == self._last.layout:
+        """Whether a candidate of a new layout holds a good packet, as far as it is here."""
+        if self._last is not None and config.layout == self._last.layout:
             return False
-        inner = self._buffer.find(_HEADER, start + 1)
-        while 0 <= inner <= min(end, len(self._buffer)) - self._last.packet_bytes:
+        if self._buffer.find(_TRAILER, start, end - len(_TRAILER)) < 0:
+            return False
+        inner = start
+        while (inner := self._buffer.find(_HEADER, inner + 1, end - _HEAD.size)) >= 0:
+            if len(self._buffer) - inner < _HEAD.size:
+                return False
             _, time_ms, word, _ = _HEAD.unpack_from(self._buffer, inner)
-            if (
-                _plausible(time_ms, word)
-                and _DeviceConfig.from_word(word).layout == self._last.layout
-                and self._intact(inner, inner + self._last.packet_bytes)
-            ):
-                return True
-            inner = self._buffer.find(_HEADER, inner + 1)
+            if _plausible(time_ms, word):
+                inner_end = inner + _DeviceConfig.from_word(word).packet_bytes
+                if inner_end <= min(end, len(self._buffer)) and self._intact(inner, inner_end):
+                    return True
         return False
 
     def _count_jump(self, time_ms: int, config: _DeviceConfig) -> None:
@@ -189,33 +191,33 @@ class Decoder:
 
     def _packets(self, time_ms: int, config: _DeviceConfig, variable: bytes, body: bytes) -> list[Packet]:
         ends = [config.samples * total for total in accumulate(config.widths)]
-        band = "D" if config.rate >= 250 else "E" if config.rate >= 80 else "S"
         meta = _meta(time_ms, config, variable)
         packets = []
-        for instrument, components in _INSTRUMENTS:
-            enabled = [(letter, k) for letter, k in components if config.widths[k]]
+        for instrument, channels in _INSTRUMENTS:
+            enabled = [k for k in channels if config.widths[k]]
             if not enabled:
                 continue
             columns = [
                 _read_samples(body[ends[k] - config.samples * config.widths[k] : ends[k]], config.widths[k])
-                for _, k in enabled
+                for k in enabled
             ]
-            codes = tuple(band + instrument + letter for letter, _ in enabled)
+            components = "".join("ZEN"[k % 3] for k in enabled)
             packets.append(
                 Packet(
-                    stream=Stream(*self._identity, codes),
+                    stream=Stream(*self._identity, channel_codes(config.rate, instrument, components)),
                     start_ns=time_ms * 1_000_000,
                     rate=float(config.rate),
                     samples=np.stack(columns, axis=1),
                     clock="gnss" if config.gnss else "device",
                     meta=meta,
+                    wire_bytes=config.packet_bytes,
                 )
             )
         return packets
 
 
 class Encoder:
-    """Samples to AnyShake Explorer (protocol v3) bytes, as the firmware sends them.
+    """Samples to AnyShake Explorer (protocol v3) bytes, as the firmware sends them (`wire.Encoder`).
 
     `rate`: one of `RATES`. `widths`: bytes per sample of wire channels 1, 2, … (Z, E, N of the
     geophone, then of the accelerometer), each 2, 3 or 4, or 0 for a disabled channel; up to eight.
@@ -228,7 +230,7 @@ class Encoder:
 
     def __init__(
         self,
-        rate: int,
+        rate: float,
         widths: tuple[int, ...] = (4, 4, 4),
         gnss: bool = True,
         interval_ms: int = 100,
@@ -240,7 +242,7 @@ class Encoder:
         temperature: float | None = None,
     ) -> None:
         if rate not in RATES:
-            raise ValueError(f"AnyShake v3 has no {rate} Hz: use one of {', '.join(map(str, RATES))}")
+            raise ValueError(f"AnyShake v3 has no {rate:g} Hz: use one of {', '.join(map(str, RATES))}")
         if interval_ms not in INTERVALS_MS:
             known = ", ".join(map(str, INTERVALS_MS))
             raise ValueError(f"AnyShake v3 has no packet interval of {interval_ms} ms: use one of {known}")
@@ -255,38 +257,36 @@ class Encoder:
         }
         self._config = _DeviceConfig(
             interval_ms=interval_ms,
-            rate=rate,
+            rate=int(rate),
             gnss=gnss,
             widths=widths + (0,) * (_CHANNELS - len(widths)),
             valid=sum(1 << k for k, value in self._slots.items() if value is not None),
         )
-        self._widths = tuple(width for width in widths if width)
+        self._enabled = tuple(k for k in _COLUMN_ORDER if self._config.widths[k])
+        self.samples_per_packet = self._config.samples
 
-    @property
-    def samples_per_packet(self) -> int:
-        """Samples per channel that one call of `encode` takes."""
-        return self._config.samples
-
-    def encode(self, start_ms: int, samples: NDArray[np.int32]) -> bytes:
+    def encode(self, start_ns: int, samples: NDArray[np.int32]) -> bytes:
         """One wire packet.
 
-        `start_ms`: time of the first sample in whole milliseconds, 0 … 2**42 - 1. `samples`: integer
-        counts of shape (samples_per_packet, enabled channels) in wire order (Z, E, N, …).
+        `start_ns`: time of the first sample, from 1970 or the start of the device; the wire has it
+        in whole milliseconds, 0 … 2**42 - 1. `samples`: integer counts of shape (samples_per_packet,
+        enabled channels), the columns in the decoder's order: geophone Z, N, E, accelerometer Z, N, E,
+        channels 7 and 8.
         Raises ValueError for another shape, a time out of range or a value too large for its width.
         """
-        expected = (self._config.samples, len(self._widths))
+        expected = (self.samples_per_packet, len(self._enabled))
         if samples.shape != expected or not np.issubdtype(samples.dtype, np.integer):
             raise ValueError(
                 f"one packet takes integers of shape {expected}, got {samples.dtype} of {samples.shape}"
             )
+        start_ms = (start_ns + 500_000) // 1_000_000
         if not 0 <= start_ms < _TIME_LIMIT_MS:
             raise ValueError(f"start time {start_ms} ms is outside 0 … {_TIME_LIMIT_MS - 1} (1970 … 2109)")
         word = self._config.word
         # The firmware leaves device_config in slots it does not fill, and so do we.
         variable = self._slots.get(start_ms // 1000 % 10) or struct.pack("<I", word)
-        body = b"".join(
-            _write_samples(column, width) for column, width in zip(samples.T, self._widths, strict=True)
-        )
+        columns = dict(zip(self._enabled, samples.T, strict=True))
+        body = b"".join(_write_samples(columns[k], self._config.widths[k]) for k in sorted(columns))
         wire = _HEAD.pack(_HEADER, start_ms, word, variable) + body
         return wire + _TAIL.pack(_xor(wire[len(_HEADER) :]), _TRAILER)
 

@@ -1,137 +1,160 @@
-"""A digitizer on a pseudo-terminal that replays a record as AnyShake v3 bytes (`edge-simulate`).
+"""A digitizer without the hardware: a record in the bytes of any protocol, on a pseudo-terminal or by UDP.
 
-Whole-millisecond wire times, so a record's start is rounded to the millisecond; what is left at the
-end of a record and does not fill a packet is not sent.
+What is left at the end of a record and does not fill a packet is not sent.
 """
 
-import argparse
 import fcntl
 import os
 import select
-import signal
+import socket
 import struct
-import sys
 import termios
 import threading
 import time
 import tty
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pymseed import MS3TraceList, nstime2timestr, sourceid2nslc
-from pymseed.exceptions import MiniSEEDError
 
-from firmware_bridge.anyshake import RATES, Encoder
-from firmware_bridge.synthetic import synthetic_earthquake
+from firmware_bridge.faults import Events, Jump
+from firmware_bridge.protocols import PROTOCOLS, Protocol
+from firmware_bridge.uart import Line, on_the_line
+from firmware_bridge.wire import Encoder
 
 _NS = 1_000_000_000
-_INTERVAL_MS = 100
 # pyserial throws away what it finds in a port just after opening it: give it time to do so.
 _SETTLE_S = 0.25
 _POLL_S = 0.02
+_BAUDS = {
+    getattr(termios, name): int(name[1:])
+    for name in dir(termios)
+    if name[0] == "B" and name[1:].isdigit() and name != "B0"  # which hangs up
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A gapless record of one instrument.
-
-    `instrument`: NET.STA.LOC.BI. `samples`: int32 counts of shape (n, 3) in Z, N, E (or Z, 1, 2) order.
-    `rate`: Hz, one of `anyshake.RATES`. `start_ns`: int64 UTC nanoseconds of the first sample.
-    """
-
-    instrument: str
-    samples: NDArray[np.int32]
-    rate: int
-    start_ns: int
+def protocol_named(name: str) -> Protocol:
+    """Raises ValueError, in one line, for a name that there is not."""
+    for protocol in PROTOCOLS:
+        if protocol.name == name:
+            return protocol
+    raise ValueError(f"no protocol {name!r}: there are {', '.join(p.name for p in PROTOCOLS)}")
 
 
-def read_record(paths: Sequence[Path]) -> Record:
-    """Read the three components of one instrument from MiniSEED, cut to the time they share.
-
-    Components whose sampling instants differ by less than half a sample are taken as simultaneous.
-    Raises ValueError, in one line, for anything a digitizer could not have sent.
-    """
-    traces = MS3TraceList()
-    for path in paths:
-        try:
-            traces.add_file(path, unpack_data=True)
-        except MiniSEEDError as error:
-            reason = str(error).partition(" :: ")[0]
-            raise ValueError(f"{path}: not readable as MiniSEED ({reason})") from error
-    by_component = {}
-    names = []
-    for trace in traces:
-        network, station, location, channel = sourceid2nslc(trace.sourceid)
-        name = f"{network}.{station}.{location}.{channel}"
-        names.append(name)
-        first, *others = trace
-        if others:
-            gap = nstime2timestr(first.endtime)
-            raise ValueError(f"{name} has a gap or an overlap after {gap}: give a stretch without")
-        if first.sampletype != "i":
-            raise ValueError(f"{name} does not hold integers: scale it to integer counts first")
-        if first.samprate not in RATES:
-            known = ", ".join(map(str, RATES))
-            raise ValueError(f"{name} has {first.samprate:g} Hz: resample it to one of {known} Hz first")
-        by_component[channel[-1]] = first
-    keys = next((k for k in ("ZNE", "Z12") if set(k) == set(by_component)), None)
-    if keys is None or len(names) != 3 or len({name[:-1] for name in names}) != 1:
-        raise ValueError(
-            f"need Z, N, E (or Z, 1, 2) of one instrument, found {', '.join(sorted(names)) or 'nothing'}"
-        )
-    components = [by_component[key] for key in keys]
-    if len({c.samprate for c in components}) != 1:
-        rates = ", ".join(f"{c.samprate:g}" for c in components)
-        raise ValueError(f"{names[0][:-1]}? has components of different rates ({rates} Hz): give equal ones")
-    rate = int(components[0].samprate)
-    latest = max(c.starttime for c in components)
-    offsets = [round((latest - c.starttime) * rate / _NS) for c in components]
-    length = min(c.numsamples - offset for c, offset in zip(components, offsets, strict=True))
-    if length < rate * _INTERVAL_MS // 1000:
-        raise ValueError(f"{names[0][:-1]}? has components that share less than {_INTERVAL_MS} ms")
-    columns = [
-        c.np_datasamples[offset : offset + length] for c, offset in zip(components, offsets, strict=True)
-    ]
-    return Record(
-        instrument=names[0][:-1],
-        samples=np.stack(columns, axis=1),
-        rate=rate,
-        start_ns=components[0].starttime + offsets[0] * _NS // rate,
-    )
-
-
-def packets_of(samples: NDArray[np.int32], rate: int, start_ns: int) -> Iterator[tuple[int, bytes]]:
-    """AnyShake v3 bytes of a record with the time at which a digitizer would send them.
+def packets_of(
+    samples: NDArray[np.int32],
+    rate: float,
+    start_ns: int,
+    protocol: str = "anyshake3",
+    *,
+    repeat: bool = False,
+    jumps: Sequence[Jump] = (),
+) -> Iterator[tuple[int, bytes]]:
+    """A record in the bytes of a protocol, with the time at which a digitizer would send them.
 
     `samples`: int32 counts of shape (n, 3) in Z, N, E order; `rate`: Hz; `start_ns`: UTC nanoseconds.
-    Yields (due_ns, bytes): one packet each 100 ms, due when its last sample is complete, counted in
-    nanoseconds from the record's start. Raises ValueError as `Encoder` does.
+    `repeat`: again and again, without a gap, times going on. `jumps`: of the digitizer's clock.
+    Yields (due_ns, bytes), each due when its last sample is complete, counted in nanoseconds from the
+    record's start. Raises ValueError for a protocol that there is not, a rate that the protocol has not
+    and a record that fills no packet; and later where the protocol cannot carry a sample or a time.
     """
-    encoder = Encoder(rate, interval_ms=_INTERVAL_MS)
+    encoder = _encoder_for(samples, rate, protocol)
+    return _encoded(encoder, samples, rate, start_ns, repeat, jumps)
+
+
+def packets_from_now(
+    samples: NDArray[np.int32],
+    rate: float,
+    protocol: str = "anyshake3",
+    *,
+    repeat: bool = False,
+    jumps: Sequence[Jump] = (),
+) -> Iterator[tuple[int, bytes]]:
+    """As `packets_of`, with the record moved to start at the first whole second after one is asked for.
+
+    Some protocols have packets start on whole seconds only.
+    """
+    encoder = _encoder_for(samples, rate, protocol)
+
+    def packets() -> Iterator[tuple[int, bytes]]:
+        now_ns = time.time_ns()
+        early_ns = -now_ns % _NS
+        for due_ns, data in _encoded(encoder, samples, rate, now_ns + early_ns, repeat, jumps):
+            yield due_ns + early_ns, data
+
+    return packets()
+
+
+def _encoder_for(samples: NDArray[np.int32], rate: float, protocol: str) -> Encoder:
+    encoder = protocol_named(protocol).encoder(rate)
+    needed = encoder.samples_per_packet
+    if len(samples) < needed:
+        raise ValueError(f"the record has {len(samples)} samples, a packet {needed}: give a longer record")
+    return encoder
+
+
+def _encoded(
+    encoder: Encoder,
+    samples: NDArray[np.int32],
+    rate: float,
+    start_ns: int,
+    repeat: bool,
+    jumps: Sequence[Jump],
+) -> Iterator[tuple[int, bytes]]:
     size = encoder.samples_per_packet
-    wire_order = samples[:, [0, 2, 1]]
-    start_ms = (start_ns + 500_000) // 1_000_000
-    for k in range(len(samples) // size):
-        wire = encoder.encode(start_ms + k * _INTERVAL_MS, wire_order[k * size : (k + 1) * size])
-        yield (k + 1) * _INTERVAL_MS * 1_000_000, wire
+    for k in count() if repeat else range(len(samples) // size):
+        first = k * size
+        elapsed_ns = round(first * _NS / rate)
+        jumped_s = sum(jump.by_s for jump in jumps if elapsed_ns >= jump.at_s * _NS)
+        block = samples.take(range(first, first + size), axis=0, mode="wrap")
+        data = encoder.encode(start_ns + elapsed_ns + round(jumped_s * _NS), block)
+        yield round((first + size) * _NS / rate), data
 
 
-def packets_from_now(samples: NDArray[np.int32], rate: int) -> Iterator[tuple[int, bytes]]:
-    """As `packets_of`, with the record moved to start when the first packet is asked for."""
-    yield from packets_of(samples, rate, time.time_ns())
+def one_line_each(packets: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """Each line of text on its own, without its newline, as a Raspberry Shake puts it into a datagram."""
+    for due_ns, data in packets:
+        for line in data.splitlines():
+            yield due_ns, line
+
+
+def send_datagrams(packets: Iterable[tuple[int, bytes | None]], address: str, speed: float = 1.0) -> None:
+    """Send each packet as one datagram when it is due, whether someone listens or not.
+
+    Returns after the last one. `packets`: (due_ns, bytes) in order, as from `packets_of`; None is passed
+    over. `address`: "HOST:PORT". `speed`: 1 for real time, N for N times as fast. Raises ValueError for an
+    address that is none and for speed 0, as nobody tells how fast datagrams are read.
+    """
+    if not speed > 0:
+        raise ValueError(f"speed {speed:g}: give more than 0, as nobody tells how fast datagrams are read")
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal() and 0 < int(port) < 65_536):
+        raise ValueError(f"UDP address {address!r}: give HOST:PORT, such as 127.0.0.1:8888")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"UDP address {address!r}: {error}") from error
+    family, kind, _, _, destination = found[0]
+    with socket.socket(family, kind) as port_of_ours:
+        started_ns = time.monotonic_ns()
+        for due_ns, data in packets:
+            time.sleep(max(started_ns + due_ns / speed - time.monotonic_ns(), 0) / _NS)
+            if data:
+                port_of_ours.sendto(data, destination)
 
 
 class PtyDigitizer:
     """A serial digitizer without the hardware: a pseudo-terminal in raw mode and a writing thread.
 
-    `packets`: (due_ns, bytes) in order, as from `packets_of`. `speed`: 1 for real time, N for N times
-    as fast, 0 for as fast as the reader drains.
+    `packets`: (due_ns, bytes) in order, as from `packets_of`; None instead of bytes takes the device away
+    until the next bytes. `speed`: 1 for real time, N for N times as fast, 0 for as fast as the reader
+    drains. `link`: a steady name for the device while it is there; a link left by an earlier run is
+    replaced. `baud`: what its UART is set to: bytes come no faster, and a reader that has set the terminal
+    to another speed reads what a UART would make of them (`uart.Receiver`); None: any speed reads well.
 
     Use it as a context manager; inside, `device` is the path a reader opens. The clock starts, and the
     first packet is asked for, once a reader has opened it. The digitizer drops nothing: a slow reader
@@ -139,29 +162,38 @@ class PtyDigitizer:
     the terminal may be lost then: pyserial flushes when it opens). `sent` counts packets written. Leaving
     the context stops within a fraction of a second and hangs up; bytes not read by then are lost, so
     `wait` first.
+
+    Raises ValueError for a negative speed, a baud rate below 1, and on entry where something that is no
+    link is in the place of `link`.
     """
 
     device: str
 
-    def __init__(self, packets: Iterable[tuple[int, bytes]], speed: float = 1.0) -> None:
+    def __init__(
+        self,
+        packets: Iterable[tuple[int, bytes | None]],
+        speed: float = 1.0,
+        *,
+        link: Path | None = None,
+        baud: int | None = None,
+    ) -> None:
         if not speed >= 0:
-            raise ValueError(f"speed {speed}: give 0 (as fast as the reader drains) or more")
+            raise ValueError(f"speed {speed:g}: give 0 (as fast as the reader drains) or more")
+        if baud is not None and baud < 1:
+            raise ValueError(f"baud {baud}: give a speed such as 115200")
         self.sent = 0
-        self._packets = packets
-        self._speed = speed
+        self._packets: Events = ((round(due / speed) if speed else 0, data) for due, data in packets)
+        if baud is not None:
+            self._packets = on_the_line(self._packets, baud)
+        self._link = link
+        self._line = None if baud is None else Line(baud)
+        self._terminal: _Terminal | None = None
         self._stop = threading.Event()
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="pty-digitizer", daemon=True)
 
     def __enter__(self) -> Self:
-        self._master, slave = os.openpty()
-        tty.setraw(slave)
-        self.device = os.ttyname(slave)
-        # Only with our own end closed does the master see whether a reader has the other one open.
-        os.close(slave)
-        os.set_blocking(self._master, False)
-        self._hang_up = select.poll()
-        self._hang_up.register(self._master, 0)
+        self._plugged_in()
         self._thread.start()
         return self
 
@@ -170,7 +202,7 @@ class PtyDigitizer:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        os.close(self._master)
+        self._unplug()
         if self._error is not None and error is None:
             raise self._error
 
@@ -186,112 +218,98 @@ class PtyDigitizer:
 
     def _run(self) -> None:
         try:
-            self._await_reader()
+            self._plugged_in().await_reader(self._stop)
             started_ns = time.monotonic_ns()
-            for due_ns, data in self._packets:
-                if self._speed > 0:
-                    early_ns = started_ns + due_ns / self._speed - time.monotonic_ns()
-                    self._stop.wait(max(early_ns, 0) / _NS)
-                self._await_reader()
-                if not self._write(data):
+            for wall_ns, data in self._packets:
+                if self._stop.wait(max(started_ns + wall_ns - time.monotonic_ns(), 0) / _NS):
+                    return
+                if data is None:
+                    self._drain()
+                    self._unplug()
+                    continue
+                terminal = self._plugged_in()
+                if not data:
+                    continue
+                terminal.await_reader(self._stop)
+                if self._line is not None:
+                    data = self._line.as_read(wall_ns, data, terminal.baud())
+                if not terminal.write(data, self._stop):
                     return
                 self.sent += 1
             self._drain()
         except Exception as error:  # handed to the caller by wait() or at the end of the context
             self._error = error
 
-    def _has_reader(self) -> bool:
-        return not self._hang_up.poll(0)
+    def _drain(self) -> None:
+        if self._terminal is not None:
+            self._terminal.drain(self._stop)
 
-    def _await_reader(self) -> None:
+    def _plugged_in(self) -> "_Terminal":
+        if self._terminal is None:
+            if self._link is not None and self._link.exists() and not self._link.is_symlink():
+                raise ValueError(f"{self._link}: something that is no link is there: give another path")
+            self._terminal = _Terminal()
+            self.device = self._terminal.name
+            if self._link is not None:
+                self._link.unlink(missing_ok=True)
+                self._link.symlink_to(self.device)
+                self.device = str(self._link)
+        return self._terminal
+
+    def _unplug(self) -> None:
+        if self._terminal is not None:
+            if self._link is not None:
+                self._link.unlink(missing_ok=True)
+            self._terminal.close()
+            self._terminal = None
+
+
+class _Terminal:
+    """A pseudo-terminal in raw mode, seen from the side of the hardware."""
+
+    def __init__(self) -> None:
+        self._master, slave = os.openpty()
+        tty.setraw(slave)
+        self.name = os.ttyname(slave)
+        # Only with our own end closed does the master see whether a reader has the other one open.
+        os.close(slave)
+        os.set_blocking(self._master, False)
+        self._hang_up = select.poll()
+        self._hang_up.register(self._master, 0)
+
+    def close(self) -> None:
+        os.close(self._master)
+
+    def baud(self) -> int:
+        """The speed that the reader has set; ValueError for one that termios has no name for."""
+        code = termios.tcgetattr(self._master)[4]
+        if code not in _BAUDS:
+            raise ValueError("the reader has set a speed that is not usual: only usual ones are simulated")
+        return _BAUDS[code]
+
+    def await_reader(self, stop: threading.Event) -> None:
         if self._has_reader():
             return
-        while not self._has_reader() and not self._stop.is_set():
-            self._stop.wait(_POLL_S)
-        self._stop.wait(_SETTLE_S)
+        while not self._has_reader() and not stop.is_set():
+            stop.wait(_POLL_S)
+        stop.wait(_SETTLE_S)
 
-    def _write(self, data: bytes) -> bool:
-        while data and not self._stop.is_set():
+    def write(self, data: bytes, stop: threading.Event) -> bool:
+        """False when told to stop before all was written."""
+        while data and not stop.is_set():
             if select.select([], [self._master], [], 0.1)[1]:
                 data = data[os.write(self._master, data) :]
         return not data
 
-    def _drain(self) -> None:
+    def drain(self, stop: threading.Event) -> None:
+        """Return when the reader has taken every byte, or has left."""
         # The kernel refills the reader's queue in steps: only twice empty is empty.
         empty = 0
-        while empty < 2 and self._has_reader() and not self._stop.wait(_POLL_S):
-            slave = os.open(self.device, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        while empty < 2 and self._has_reader() and not stop.wait(_POLL_S):
+            slave = os.open(self.name, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
             (waiting,) = struct.unpack("i", fcntl.ioctl(slave, termios.FIONREAD, b"\0" * 4))
             os.close(slave)
             empty = empty + 1 if waiting == 0 else 0
 
-
-@contextmanager
-def _linked(link: Path | None, device: str) -> Iterator[str]:
-    """A steady name for the device while it lives; a link left by an earlier run is replaced."""
-    if link is None:
-        yield device
-        return
-    if link.is_symlink():
-        link.unlink()
-    elif link.exists():
-        raise ValueError(f"--link {link}: something that is no link is there: give another path")
-    link.symlink_to(device)
-    try:
-        yield str(link)
-    finally:
-        link.unlink(missing_ok=True)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point of `edge-simulate`; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="edge-simulate",
-        description="A digitizer on a pseudo-terminal: replays MiniSEED, or a synthetic earthquake when "
-        "no file is given, as AnyShake Explorer v3 bytes. It begins when a reader opens the device.",
-    )
-    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="MiniSEED, three components")
-    parser.add_argument("--synthetic", action="store_true", help="60 s of synthetic ground motion")
-    parser.add_argument(
-        "--speed", type=float, default=1.0, metavar="N", help="times real time; 0: as fast as it is read"
-    )
-    parser.add_argument("--link", type=Path, metavar="PATH", help="also reach the device under this name")
-    parser.add_argument("--now", action="store_true", help="move the record in time to start now")
-    arguments = parser.parse_args(argv)
-    try:
-        _simulate(arguments)
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-    except (ValueError, OSError) as error:
-        print(f"edge-simulate: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _simulate(arguments: argparse.Namespace) -> None:
-    if arguments.files and arguments.synthetic:
-        raise ValueError("give files or --synthetic, not both")
-    if arguments.files:
-        record = read_record(arguments.files)
-    else:
-        made = synthetic_earthquake()
-        record = Record("synthetic", made.samples, made.rate, made.start_ns)
-    if arguments.now:
-        packets = packets_from_now(record.samples, record.rate)
-    else:
-        packets = packets_of(record.samples, record.rate, record.start_ns)
-    seconds = len(record.samples) / record.rate
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
-    with (
-        PtyDigitizer(packets, arguments.speed) as digitizer,
-        _linked(arguments.link, digitizer.device) as name,
-    ):
-        print(f"digitizer on {name}: {record.instrument}, {record.rate} Hz, {seconds:.1f} s")
-        print(f"read it with: edge-pick --device {name}", flush=True)
-        while not digitizer.wait(0.5):
-            if sys.stderr.isatty():
-                done = digitizer.sent * _INTERVAL_MS / 1000
-                print(f"\r{done:.1f} of {seconds:.1f} s sent", end="", file=sys.stderr, flush=True)
-        if sys.stderr.isatty():
-            print(file=sys.stderr)
-        print("all sent", file=sys.stderr)
+    def _has_reader(self) -> bool:
+        return not self._hang_up.poll(0)

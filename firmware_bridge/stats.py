@@ -10,9 +10,11 @@ class DecoderStats:
     `good_packets`: wire packets that passed every check. `bad_checksums`: candidates with a plausible
     header that failed the trailer or the checksum. `skipped_bytes`: bytes that belong to no good packet.
     `time_jumps`: packets whose time does not follow from the one before; they are delivered all the same.
+    `lost_packets`: missing by their sequence numbers, where the protocol has such.
     """
 
     good_packets: int = 0
     bad_checksums: int = 0
     skipped_bytes: int = 0
     time_jumps: int = 0
+    lost_packets: int = 0

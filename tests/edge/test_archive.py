@@ -221,3 +221,72 @@ def test_a_real_record_in_pieces_and_shuffled_replays_the_same(tmp_path: Path) -
     [(expected, expected_starts)] = replay(open_archive([path])).values()
     np.testing.assert_array_equal(samples, expected)
     assert starts == expected_starts
+
+
+def many(*channels: tuple[str, float]) -> list[tuple[str, float, NDArray[np.int32]]]:
+    """Channels of one instrument, each by its code and with so many thousand samples."""
+    return [(f"XX_AAA_00_{code}", 0.0, counts(round(1000 * thousands))) for code, thousands in channels]
+
+
+@pytest.mark.parametrize(
+    ("channels", "kept", "left_out"),
+    [
+        # Both pairs of horizontals are there: the one with the most records stays.
+        (
+            [("HHZ", 3), ("HHN", 3), ("HHE", 3), ("HH1", 2), ("HH2", 2)],
+            ("HHZ", "HHN", "HHE"),
+            ["HH1", "HH2"],
+        ),
+        (
+            [("HHZ", 3), ("HHN", 2), ("HHE", 2), ("HH1", 3), ("HH2", 3)],
+            ("HHZ", "HH1", "HH2"),
+            ["HHE", "HHN"],
+        ),
+        # One horizontal with more records than each of the others, but without its partner.
+        ([("HHZ", 1), ("HHN", 3), ("HHE", 3), ("HH1", 4)], ("HHZ", "HHN", "HHE"), ["HH1"]),
+        # Z goes with the pair 2, 3 as well, and 1, 2, 3 stand for Z, N, E where Z has less.
+        ([("HHZ", 3), ("HH2", 2), ("HH3", 2), ("HH1", 1)], ("HHZ", "HH2", "HH3"), ["HH1"]),
+        ([("HHZ", 1), ("HH1", 3), ("HH2", 3), ("HH3", 3)], ("HH1", "HH2", "HH3"), ["HHZ"]),
+        # A fourth channel that goes with nothing.
+        ([("HHZ", 1), ("HHN", 1), ("HHE", 1), ("HHC", 9)], ("HHZ", "HHN", "HHE"), ["HHC"]),
+    ],
+)
+def test_of_more_than_three_channels_z_and_the_fullest_pair_are_kept_and_the_rest_is_named(
+    tmp_path: Path, channels: list[tuple[str, float]], kept: tuple[str, ...], left_out: list[str]
+) -> None:
+    pieces = many(*channels)
+    archive = open_archive([write(tmp_path / "x.mseed", pieces)])
+    assert archive.instruments["XX.AAA.00.HH"].channels == kept
+    got: dict[str, list[NDArray[np.generic]]] = {}
+    for packet in archive.packets():
+        got.setdefault(packet.stream.channels[0], []).append(packet.samples[:, 0])
+    assert set(got) == set(kept)
+    for name, _, samples in pieces:
+        if (code := name.split("_")[-1]) in kept:
+            np.testing.assert_array_equal(np.concatenate(got[code]), samples)
+    assert archive.record_count == sum(map(len, got.values()))
+    records = {
+        code: open_archive([write(tmp_path / code, [piece])]).record_count
+        for code, piece in zip((code for code, _ in channels), pieces, strict=True)
+    }
+    named = ", ".join(f"{code} ({records[code]} record{'s' * (records[code] > 1)})" for code in left_out)
+    assert archive.problems == [
+        f"XX.AAA.00.HH: {named} left out: more channels than Z and one pair of horizontals"
+    ]
+
+
+def test_four_channels_of_which_none_go_together_are_all_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.mseed", many(("HHA", 1), ("HHB", 1), ("HHC", 1), ("HHD", 1)))
+    archive = open_archive([path])
+    assert archive.instruments == {}
+    assert list(archive.packets()) == []
+    [problem] = archive.problems
+    assert all(code in problem for code in ("HHA", "HHB", "HHC", "HHD"))
+
+
+def test_another_instrument_keeps_its_channels_whatever_its_neighbour_has(tmp_path: Path) -> None:
+    x = counts(3000).reshape(-1, 3)
+    pieces = [*many(("HHZ", 3), ("HHN", 3), ("HHE", 3), ("HH1", 2)), *three(x, "XX_AAA_00_HN")]
+    archive = open_archive([write(tmp_path / "x.mseed", pieces)])
+    assert archive.instruments["XX.AAA.00.HN"].channels == ("HNZ", "HNN", "HNE")
+    np.testing.assert_array_equal(replay(archive)["XX.AAA.00.HN"][0], x)

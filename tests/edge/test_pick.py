@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import get_args
 
@@ -40,6 +40,7 @@ PICKS = st.builds(
     polarity=st.none() | st.sampled_from(get_args(Polarity)),
     polarity_prob=st.none() | st.floats(0, 1),
     update=st.integers(0, 1000),
+    clock_sigma=st.none() | st.floats(0, 10).map(lambda sigma: float(f"{sigma:.2g}")),
 )
 PICK = Pick(
     id="0123456789abcdef",
@@ -54,6 +55,7 @@ PICK = Pick(
     clock="gnss",
     latency_s=4.2,
     model="lppn@01234567",
+    clock_sigma=0.005,
 )
 WIRE = json.loads(PICK.to_json())
 JSON = st.recursive(
@@ -71,9 +73,13 @@ def test_every_field_survives_json_on_one_line(pick):
 
 
 def test_the_wire_rounds_to_what_can_be_known():
-    pick = Pick(**{f.name: getattr(PICK, f.name) for f in fields(Pick)} | {"prob": 1 / 3, "amp": 1234567.8})
+    pick = Pick(
+        **{f.name: getattr(PICK, f.name) for f in fields(Pick)}
+        | {"prob": 1 / 3, "amp": 1234567.8, "clock_sigma": 2.236e-6}
+    )
     wire = json.loads(pick.to_json())
     assert (wire["prob"], wire["amp"], wire["channels"]) == (0.333, 1235000.0, "HHZ,HHN,HHE")
+    assert wire["clock_sigma"] == 2.2e-6
 
 
 @given(CENTURY_NS)
@@ -158,5 +164,24 @@ def test_a_damaged_pick_is_a_pick_or_a_value_error(key, value):
 
 def test_the_readable_line_has_what_an_observer_looks_for():
     text = PICK.to_text()
-    for part in ("2023-11-14T22:13:20.000000Z", " P ", "XX.TEST.00", "0.90", "±0.05 s", "20.0 dB", "gnss"):
+    for part in (
+        "2023-11-14T22:13:20.000000Z",
+        " P ",
+        "XX.TEST.00",
+        "0.90",
+        "±0.05 s",
+        "20.0 dB",
+        "gnss ±5 ms",
+    ):
         assert part in text
+
+
+def test_a_clock_whose_error_nobody_knows_has_none():
+    pick = replace(PICK, clock="unknown", clock_sigma=None)
+    assert json.loads(pick.to_json())["clock_sigma"] is None
+    assert pick.to_text().endswith("clock unknown")
+
+
+def test_the_clock_and_its_error_stand_side_by_side_on_the_wire():
+    keys = list(WIRE)
+    assert keys[keys.index("clock") + 1] == "clock_sigma"

@@ -135,3 +135,49 @@ def test_once_there_is_room_again_everything_is_written_in_order(tmp_path, lines
     sink.send(PICKS[4])
     sink.close()
     assert read(path) == PICKS
+
+
+@pytest.fixture
+def full_disk(tmp_path, lines, monkeypatch):
+    """On a disk without room, a sink that keeps two picks waiting beside the one it has begun to write."""
+    monkeypatch.setattr("edge.sinks.WAITING_MAX", 2)
+    path = tmp_path / "picks.jsonl"
+    disk = SmallDisk(path.open("ab", buffering=0), 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda *_, **__: disk)
+        sink = FileSink(path, lines.append)
+    return sink, disk, path
+
+
+def test_of_too_many_waiting_picks_the_oldest_go_and_are_counted_in_one_line(full_disk, lines):
+    sink, disk, path = full_disk
+    for pick in PICKS:
+        sink.send(pick)
+    assert len(lines) == 1
+    disk.room = 1_000_000
+    sink.close()
+    assert lines[1:] == [f"{path}: can be written again, 2 picks lost"]
+    # The first was being written when the disk filled up: a line begun must be ended.
+    assert read(path) == [PICKS[0], *PICKS[3:]]
+
+
+def test_picks_of_an_earlier_outage_are_not_counted_again(full_disk, lines):
+    sink, disk, path = full_disk
+    for pick in PICKS:
+        sink.send(pick)
+    disk.room = 1_000_000
+    sink.send(PICKS[0])
+    disk.room = 0
+    sink.send(PICKS[1])
+    disk.room = 1_000_000
+    sink.close()
+    assert lines[-1] == f"{path}: can be written again, 0 picks lost"
+
+
+def test_dropped_and_waiting_picks_are_all_lost_if_the_disk_stays_full(full_disk):
+    sink, _, path = full_disk
+    for pick in PICKS:
+        sink.send(pick)
+    with pytest.raises(OSError, match=f"{path}: 5 picks could not be written"):
+        sink.close()
+    assert read(path) == []

@@ -201,28 +201,24 @@ def test_the_way_packets_are_cut_does_not_show(cuts: list[list[Packet]]) -> None
             st.sampled_from([ZNE, ("EHZ",), ("EHN",), ("EHE",), ("EHN", "EHZ")]),
             st.integers(1, 300),
             st.sampled_from([0.0, 0.0, 0.0, 0.003, 0.4, 2.5, 40.0, 5000.0, -0.3, -3.0, -5000.0]),
-            st.sampled_from(["gnss", "gnss", "gnss", "device", "none"]),
             st.booleans(),
         ),
         max_size=60,
     )
 )
 def test_whatever_comes_every_sample_is_used_or_counted(
-    plan: list[tuple[tuple[str, ...], int, float, str, bool]],
+    plan: list[tuple[tuple[str, ...], int, float, bool]],
 ) -> None:
     timeline = Timeline(ZNE, max_lag_s=10.0)
     blocks = []
     fed = 0
     at = 0.0
-    for channels, n, jump, clock, damaged in plan:
+    for channels, n, jump, damaged in plan:
         x = counts(n, len(channels)).astype(np.float64)
         if damaged:
             x[n // 2] = np.nan
         at += jump
-        one = packet(
-            x, None if clock == "none" else at, channels, clock="gnss" if clock == "gnss" else "device"
-        )
-        blocks += timeline.feed(one, T0 + round((at + n / 100) * S))
+        blocks += timeline.feed(packet(x, at, channels))
         fed += x.size
         if channels[-1] != "EHZ":
             at += n / 100
@@ -575,62 +571,9 @@ def test_a_channel_of_another_rate_is_left_out() -> None:
 # --- clocks ---------------------------------------------------------------------------------------
 
 
-def test_a_device_clock_is_tied_to_the_arrival_where_a_segment_starts() -> None:
-    x = counts(1000)
-    timeline = Timeline(ZNE)
-    blocks = []
-    for i in range(10):
-        at = i + (20 if i >= 5 else 0)
-        one = Packet(Stream("XX", "AAA", "00", ZNE), at * S, 100.0, seconds(x, i, i + 1), "device")
-        jitter = 0.030 * (i % 3)
-        blocks += timeline.feed(one, T0 + round((at + 1 + jitter) * S))
-    (start_a, samples_a, _), (start_b, samples_b, _) = segments(blocks)
-    assert start_a == 0.0
-    assert start_b == pytest.approx(25.060)
-    np.testing.assert_array_equal(samples_a, seconds(x, 0, 5))
-    np.testing.assert_array_equal(samples_b, seconds(x, 5, 10))
-    assert blocks[3].start_ns == T0 + 3 * S  # the device's own time counts within a segment
-    assert {block.clock for block in blocks} == {"host"}
-
-
-def test_a_device_that_restarts_counting_is_believed_at_once() -> None:
-    x = counts(1000)
-    timeline = Timeline(ZNE)
-    blocks = []
-    for i in range(10):
-        device = (5000 + i) if i < 5 else i
-        one = Packet(Stream("XX", "AAA", "00", ZNE), device * S, 100.0, seconds(x, i, i + 1), "device")
-        blocks += timeline.feed(one, T0 + (i + 1) * S)
-    assert [start for start, _, _ in segments(blocks)] == [0.0, 5.0]
-    assert sum(len(block.samples) for block in blocks) == 1000
-
-
-def test_without_any_time_packets_continue_by_count() -> None:
-    x = counts(1000)
-    timeline = Timeline(ZNE)
-    blocks = []
-    for i in range(10):
-        arrival = T0 + round((i + 1 + 0.2 * (i % 2)) * S)
-        blocks += timeline.feed(packet(seconds(x, i, i + 1), None, clock="unknown"), arrival)
-    [(start, samples, _)] = segments(blocks)
-    assert start == 0.0
-    np.testing.assert_array_equal(samples, x)
-    assert blocks[-1].start_ns == T0 + 9 * S
-    assert blocks[-1].clock == "host"
-
-
-def test_without_any_time_a_pause_of_the_wire_is_still_a_gap() -> None:
-    x = counts(1000)
-    timeline = Timeline(ZNE)
-    blocks = timeline.feed(packet(seconds(x, 0, 5), None, clock="unknown"), T0 + 5 * S)
-    blocks += timeline.feed(packet(seconds(x, 5, 10), None, clock="unknown"), T0 + 3610 * S)
-    assert [start for start, _, _ in segments(blocks)] == [0.0, 3605.0]
-    assert timeline.stats.gap_s == pytest.approx(3600.0)
-
-
 @pytest.mark.parametrize(("at", "clock"), [(0.0, "device"), (None, "unknown")])
-def test_what_has_no_utc_needs_its_arrival(at: float | None, clock: Clock) -> None:
-    with pytest.raises(ValueError, match="arrival"):
+def test_what_has_no_utc_is_refused(at: float | None, clock: Clock) -> None:
+    with pytest.raises(ValueError, match="without UTC"):
         Timeline(ZNE).feed(packet(counts(10), at, clock=clock))
 
 

@@ -18,8 +18,10 @@ from edge.pick import NS, Pick, parse_time
 from edge.station import Station
 from firmware_bridge.anyshake import Decoder
 from firmware_bridge.packet import Packet
-from firmware_bridge.simulator import PtyDigitizer, packets_of, read_record
+from firmware_bridge.record import read_record
+from firmware_bridge.simulator import PtyDigitizer, packets_of
 from firmware_bridge.synthetic import synthetic_earthquake
+from firmware_bridge.wire import Declared
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "continuous"
 LOW = ["--p-threshold", "0.1", "--s-threshold", "0.1"]
@@ -135,7 +137,10 @@ def wire():
 
 
 def picks_from(network, chunks):
-    decoder, station = Decoder("XX", "TEST", "00"), Station(network, {"P": 0.1, "S": 0.1}, lambda line: None)
+    decoder, station = (
+        Decoder(Declared(("XX", "TEST", "00"))),
+        Station(network, {"P": 0.1, "S": 0.1}, lambda line: None),
+    )
     picks = [pick for chunk in chunks for packet in decoder.feed(chunk) for pick in station.feed(packet)]
     return picks + station.flush()
 
@@ -147,7 +152,7 @@ def test_picks_do_not_depend_on_how_the_bytes_were_cut(network, wire, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=60)))
     chunks = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     whole = Packet(
-        next(iter(Decoder("XX", "TEST", "00").feed(stream))).stream,
+        next(iter(Decoder(Declared(("XX", "TEST", "00"))).feed(stream))).stream,
         made.start_ns,
         100.0,
         made.samples,

@@ -1,62 +1,61 @@
-"""The digitizer on a pseudo-terminal: real terminals, real MiniSEED, one line for bad input."""
+"""The digitizer without the hardware: real terminals, real sockets, the bytes of every protocol."""
 
 import os
 import select
-import signal
-import subprocess
-import sys
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 import serial
 from numpy.typing import NDArray
-from pymseed import DataEncoding, MS3TraceList, nslc2sourceid
 
-from firmware_bridge.anyshake import Decoder
+from firmware_bridge.faults import Jump
 from firmware_bridge.packet import Packet
-from firmware_bridge.simulator import PtyDigitizer, main, packets_of, read_record
+from firmware_bridge.protocols import PROTOCOLS, Protocol
+from firmware_bridge.record import read_record
+from firmware_bridge.simulator import (
+    PtyDigitizer,
+    one_line_each,
+    packets_from_now,
+    packets_of,
+    protocol_named,
+    send_datagrams,
+)
 from firmware_bridge.synthetic import synthetic_earthquake
+from firmware_bridge.wire import Declared, Decoder
 
 ROOT = Path(__file__).resolve().parents[2]
 RIDGECREST = ROOT.parent / "shared" / "data" / "continuous" / "ridgecrest"
-START_NS = 1_700_000_000_000_000_000
-SIMULATE = [sys.executable, "-c", "from firmware_bridge.simulator import main; raise SystemExit(main())"]
+NS = 1_000_000_000
+START_NS = 1_700_000_000 * NS
 
 
-def write_mseed(
-    path: Path,
-    channel: str,
-    samples: NDArray[np.int32] | NDArray[np.float64],
-    rate: float = 100.0,
-    start_ns: int = START_NS,
-    station: str = "STA",
-) -> Path:
-    with MS3TraceList() as traces:
-        kind = "i" if samples.dtype == np.int32 else "d"
-        traces.add_data(nslc2sourceid("XX", station, "00", channel), samples, kind, rate, starttime=start_ns)
-        if kind == "i":
-            traces.to_file(path)
-        else:
-            traces.to_file(path, encoding=DataEncoding.FLOAT64)
-    return path
+def decoder_of(protocol: str) -> Decoder:
+    return protocol_named(protocol).decoder(Declared(identity=("XX", "STA", "")))
 
 
-def ramp(n: int, first: int = 0) -> NDArray[np.int32]:
-    return np.arange(first, first + n, dtype=np.int32)
+def ramps(n: int) -> NDArray[np.int32]:
+    return np.arange(n, dtype=np.int32)[:, None] + np.array([0, 1000, -5000], np.int32)
 
 
 def join(packets: list[Packet]) -> NDArray[np.int32]:
     return np.concatenate([packet.samples for packet in packets]).astype(np.int32)
 
 
-def read_packets(device: str, n: int) -> list[Packet]:
-    decoder = Decoder("XX", "STA", "")
+def decode(sent: list[tuple[int, bytes]], protocol: str = "anyshake3") -> list[Packet]:
+    decoder = decoder_of(protocol)
+    return [packet for _, data in sent for packet in decoder.feed(data)]
+
+
+def read_packets(device: str, n: int, baud: int = 9600) -> list[Packet]:
+    decoder = decoder_of("anyshake3")
     packets: list[Packet] = []
-    with serial.Serial(device, timeout=10) as port:
+    with serial.Serial(device, baud, timeout=10) as port:
         while len(packets) < n:
             data = port.read(max(port.in_waiting, 1))
             assert data, f"the line fell silent after {len(packets)} of {n} packets"
@@ -65,58 +64,90 @@ def read_packets(device: str, n: int) -> list[Packet]:
     return packets
 
 
-def test_components_are_cut_to_their_common_time(tmp_path: Path) -> None:
-    files = [
-        write_mseed(tmp_path / "e", "HHE", ramp(500, 3000), start_ns=START_NS + 20_000_000),
-        write_mseed(tmp_path / "z", "HHZ", ramp(500, 1000)),
-        # 1 ms off the grid of the others: the same sampling instants, told a little differently.
-        write_mseed(tmp_path / "n", "HHN", ramp(400, 2000), start_ns=START_NS + 11_000_000),
-    ]
-    record = read_record(files)
-    assert record.instrument == "XX.STA.00.HH"
-    assert record.rate == 100
-    assert record.start_ns == START_NS + 20_000_000
-    assert record.samples.dtype == np.int32
-    assert record.samples.shape == (399, 3)
-    assert record.samples[0].tolist() == [1002, 2001, 3000]
-
-
-def test_horizontals_may_be_1_and_2(tmp_path: Path) -> None:
-    files = [write_mseed(tmp_path / c, f"EH{c}", ramp(50, k)) for k, c in enumerate("12Z")]
-    assert read_record(files).samples[0].tolist() == [2, 0, 1]
-
-
 def test_packets_carry_the_record_and_fall_due_when_complete() -> None:
-    samples = np.stack([ramp(57), ramp(57, 1000), ramp(57, -5000)], axis=1)
-    sent = list(packets_of(samples, 100, START_NS + 1_600_000))
-    assert [due_ns for due_ns, _ in sent] == [100_000_000 * k for k in range(1, 6)]
-    decoder = Decoder("XX", "STA", "")
-    packets = [packet for _, data in sent for packet in decoder.feed(data)]
+    sent = list(packets_of(ramps(57), 100, START_NS + 1_600_000))
+    assert [due_ns for due_ns, _ in sent] == [NS // 10 * k for k in range(1, 6)]
+    packets = decode(sent)
     assert packets[0].start_ns == START_NS + 2_000_000
-    assert decoder.stats.time_jumps == 0
-    assert np.array_equal(join(packets), samples[:50])  # the last 7 samples fill no packet
+    assert np.array_equal(join(packets), ramps(57)[:50])  # the last 7 samples fill no packet
+
+
+def test_a_record_that_repeats_goes_on_without_a_gap() -> None:
+    sent = list(islice(packets_of(ramps(57), 100, START_NS, repeat=True), 17))
+    packets = decode(sent)
+    assert np.array_equal(join(packets), np.concatenate([ramps(57)] * 3)[:170])
+    assert [p.start_ns for p in packets] == [START_NS + NS // 10 * k for k in range(17)]
+
+
+def test_a_clock_jumps_while_the_packets_fall_due_as_ever() -> None:
+    jumps = [Jump(at_s=0.3, by_s=2.0), Jump(at_s=0.4, by_s=-0.5)]
+    sent = list(packets_of(ramps(60), 100, START_NS, jumps=jumps))
+    assert [due_ns for due_ns, _ in sent] == [NS // 10 * k for k in range(1, 7)]
+    told = [(packet.start_ns or 0) - START_NS for packet in decode(sent)]
+    assert [ns / NS for ns in told] == pytest.approx([0.0, 0.1, 0.2, 2.3, 1.9, 2.0])
+
+
+def test_a_record_of_now_starts_on_the_second_after_it_is_asked_for() -> None:
+    sent = packets_from_now(ramps(20), 100)
+    before_ns = time.time_ns()
+    due_ns, data = next(sent)
+    after_ns = time.time_ns()
+    start_ns = decode([(due_ns, data)])[0].start_ns
+    assert start_ns is not None
+    assert start_ns % NS == 0
+    assert before_ns <= start_ns < after_ns + NS
+    # Due when its last sample is complete, a tenth of a second after its first.
+    assert start_ns - after_ns <= due_ns - NS // 10 <= start_ns - before_ns
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
+def test_every_protocol_carries_a_record(protocol: Protocol) -> None:
+    record = synthetic_earthquake()
+    rate = next(rate for rate in (100.0, 125.0, 50.0) if takes(protocol, rate))
+    sent = list(packets_of(record.samples, rate, record.start_ns, protocol.name))
+    due = [due_ns for due_ns, _ in sent]
+    assert due == sorted(due)
+    assert due[-1] <= len(record.samples) / rate * NS
+    decoder = protocol.decoder(Declared(rate=rate))
+    vertical = np.concatenate(
+        [
+            packet.samples[:, packet.stream.channels.index(code)]
+            for _, data in sent
+            for packet in decoder.feed(data)
+            for code in packet.stream.channels
+            if code.endswith("Z")
+        ]
+    )
+    assert len(vertical) > 0.9 * len(record.samples)
+    # In whatever unit it is told.
+    assert np.corrcoef(vertical, record.samples[: len(vertical), 0])[0, 1] > 0.999
+
+
+def takes(protocol: Protocol, rate: float) -> bool:
+    try:
+        protocol.encoder(rate)
+    except ValueError:
+        return False
+    return True
+
+
+def test_what_cannot_be_sent_is_refused_before_anything_is() -> None:
+    with pytest.raises(ValueError, match=r"no protocol 'morse': there are .*anyshake3"):
+        packets_of(ramps(100), 100, START_NS, "morse")
+    with pytest.raises(ValueError, match="40 Hz"):
+        packets_of(ramps(100), 40.0, START_NS)
+    with pytest.raises(ValueError, match="9 samples, a packet 10"):
+        packets_from_now(ramps(9), 100)
 
 
 @pytest.mark.skipif(not RIDGECREST.is_dir(), reason="needs ../shared/data/continuous/ridgecrest")
 def test_a_real_record_passes_the_wire_unaltered() -> None:
-    path = RIDGECREST / "2019.185.17.CI.CCC.HH.mseed"
-    with MS3TraceList.from_file(path, unpack_data=True) as traces:
-        truth = {trace.sourceid[-1]: trace[0].np_datasamples.copy() for trace in traces}
-        start_ns = traces[0][0].starttime
-    record = read_record([path])
-    assert record.instrument == "CI.CCC..HH"
-    # Ten minutes around the M 6.4.
-    window = slice(260_000, 320_000)
-    packets = []
-    decoder = Decoder("CI", "CCC", "")
-    for _, data in packets_of(record.samples[window], record.rate, record.start_ns + 2600 * 10**9):
-        packets += decoder.feed(data)
-    expected = np.stack([truth[c][window] for c in "ZNE"], axis=1)
-    assert np.array_equal(join(packets), expected)
-    assert packets[0].start_ns is not None
-    assert abs(packets[0].start_ns - (start_ns + 2600 * 10**9)) <= 500_000
-    assert decoder.stats.good_packets == len(packets) == 6000
-    assert decoder.stats.skipped_bytes == decoder.stats.time_jumps == 0
+    record = read_record([RIDGECREST / "2019.185.17.CI.CCC.HH.mseed"])
+    storm = record.samples[260_000:320_000]  # ten minutes around the M 6.4
+    packets = decode(list(packets_of(storm, record.rate, record.start_ns + 2600 * NS)))
+    assert len(packets) == 6000
+    assert np.array_equal(join(packets), storm)
+    assert abs((packets[0].start_ns or 0) - (record.start_ns + 2600 * NS)) <= 500_000
 
 
 def test_every_byte_value_passes_the_terminal_unaltered() -> None:
@@ -206,83 +237,133 @@ def test_a_fault_in_the_packets_reaches_the_caller() -> None:
         digitizer.wait(10)
 
 
-def test_speed_must_not_be_negative() -> None:
+def test_a_device_that_was_unplugged_comes_back_under_its_name(tmp_path: Path) -> None:
+    link = tmp_path / "ttyTEST"
+    link.symlink_to("/dev/pts/of-an-earlier-run")
+    gone = threading.Event()
+
+    def packets() -> Iterator[tuple[int, bytes | None]]:
+        yield 0, b"before"
+        yield 0, None
+        assert gone.wait(10)
+        yield 0, b""
+        yield 0, b"after"
+
+    with PtyDigitizer(packets(), speed=0, link=link) as digitizer:
+        assert digitizer.device == str(link)
+        with serial.Serial(digitizer.device, timeout=10) as port:
+            assert port.read(6) == b"before"
+            with pytest.raises(serial.SerialException):
+                port.read(1)
+        assert not link.is_symlink()
+        gone.set()
+        while not link.exists():
+            assert not digitizer.wait(0.01)
+        with serial.Serial(digitizer.device, timeout=10) as port:
+            assert port.read(5) == b"after"
+            assert digitizer.wait(10)
+        assert digitizer.sent == 2
+    assert not link.is_symlink()
+
+
+def test_a_device_that_stays_away_is_waited_for_by_nobody(tmp_path: Path) -> None:
+    link = tmp_path / "ttyTEST"
+    with PtyDigitizer([(0, b"all"), (0, None)], speed=0, link=link) as digitizer:
+        with serial.Serial(digitizer.device, timeout=10) as port:
+            assert port.read(3) == b"all"
+        assert digitizer.wait(10)
+        assert not link.is_symlink()
+
+
+def test_a_reader_at_the_speed_of_the_digitizer_reads_well() -> None:
+    record = synthetic_earthquake()
+    packets = packets_of(record.samples[:500], record.rate, record.start_ns)
+    with PtyDigitizer(packets, speed=0, baud=460_800) as digitizer:
+        assert np.array_equal(join(read_packets(digitizer.device, 50, baud=460_800)), record.samples[:500])
+
+
+def test_a_reader_at_another_speed_reads_garbage_until_it_finds_the_right_one() -> None:
+    text = b"The quick brown fox jumps over the lazy dog."
+    found = threading.Event()
+
+    def packets() -> Iterator[tuple[int, bytes]]:
+        yield 0, text
+        assert found.wait(10)
+        yield 0, text
+
+    with (
+        PtyDigitizer(packets(), speed=0, baud=57_600) as digitizer,
+        serial.Serial(digitizer.device, 115_200, timeout=10) as port,
+    ):
+        assert text[:4] not in port.read(len(text))
+        while digitizer.sent == 0:
+            assert not digitizer.wait(0.01)
+        port.baudrate = 57_600
+        port.reset_input_buffer()
+        found.set()
+        assert port.read(len(text)) == text
+
+
+def test_a_speed_without_a_name_is_told_to_the_caller() -> None:
+    with (
+        pytest.raises(ValueError, match="speed that is not usual"),
+        PtyDigitizer([(0, b"packet")], baud=57_600) as digitizer,
+        serial.Serial(digitizer.device, 250_000),
+    ):
+        digitizer.wait(10)
+
+
+def test_arguments_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     for speed in (-1.0, float("nan")):
         with pytest.raises(ValueError, match="speed"):
             PtyDigitizer([], speed=speed)
+    with pytest.raises(ValueError, match="baud"):
+        PtyDigitizer([], baud=0)
+    with pytest.raises(ValueError, match="no link"), PtyDigitizer([], link=tmp_path):
+        pass
 
 
-def bad_inputs(folder: Path) -> Iterator[tuple[list[str], str]]:
-    """Arguments of edge-simulate that cannot work, and words its one line must hold."""
-    z, n, e = (str(write_mseed(folder / c, f"HH{c}", ramp(300))) for c in "ZNE")
-    yield [z, n], "XX.STA.00.HHN, XX.STA.00.HHZ"
-    yield [z, n, e, str(write_mseed(folder / "ez", "EHZ", ramp(300)))], "EHZ"
-    yield [z, n, str(write_mseed(folder / "other", "HHE", ramp(300), station="OTHER"))], "OTHER"
-    yield [z, n, str(write_mseed(folder / "slow", "HHE", ramp(300), rate=50.0))], "different rates"
-    yield [z, n, str(write_mseed(folder / "odd", "HHE", ramp(300), rate=40.0))], "40 Hz"
-    yield [z, n, str(write_mseed(folder / "float", "HHE", np.ones(300)))], "integer"
-    later = START_NS + 60_000_000_000
-    yield [z, n, e, str(write_mseed(folder / "late", "HHE", ramp(300), start_ns=later))], "gap"
-    yield [z, n, str(write_mseed(folder / "apart", "HHE", ramp(300), start_ns=later))], "share"
-    (folder / "text").write_text("no seismogram at all")
-    yield [str(folder / "text")], "not readable"
-    yield [str(folder / "absent")], "absent"
-    yield [z, n, e, "--synthetic"], "not both"
-    yield ["--speed", "-1"], "speed"
-    yield ["--link", str(folder)], "--link"
+@pytest.fixture
+def receiver() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.settimeout(10)
+        yield listening
 
 
-def test_bad_input_ends_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments, words in bad_inputs(tmp_path):
-        assert main(arguments) == 1, arguments
-        message = capsys.readouterr().err
-        assert words in message
-        assert message.startswith("edge-simulate: ")
-        assert message.count("\n") == 1
+def address_of(listening: socket.socket) -> str:
+    return "{}:{}".format(*listening.getsockname())
 
 
-def test_command_replays_files_through_the_link(tmp_path: Path) -> None:
-    samples = synthetic_earthquake(1).samples
-    files = [write_mseed(tmp_path / c, f"HH{c}", samples[:, k]) for k, c in enumerate("ZNE")]
-    link = tmp_path / "ttyTEST"
-    link.symlink_to("/dev/pts/of-an-earlier-run")
-    arguments = [*map(str, files), "--speed", "0", "--link", str(link)]
-    with subprocess.Popen(
-        [*SIMULATE, *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as command:
-        assert command.stdout is not None
-        assert "XX.STA.00.HH, 100 Hz, 60.0 s" in command.stdout.readline()
-        assert f"edge-pick --device {link}" in command.stdout.readline()
-        packets = read_packets(str(link), 600)
-        assert command.wait(10) == 0
-    assert np.array_equal(join(packets), samples)
-    assert not link.is_symlink()
+def test_each_packet_is_a_datagram(receiver: socket.socket) -> None:
+    sent = list(packets_of(ramps(100), 100, START_NS))
+    send_datagrams([*sent[:5], (NS // 2, None), (NS // 2, b""), *sent[5:]], address_of(receiver), speed=50)
+    assert [receiver.recv(65_536) for _ in sent] == [data for _, data in sent]
 
 
-def test_now_moves_the_record_to_the_present(tmp_path: Path) -> None:
-    link = tmp_path / "ttyTEST"
-    before_ns = time.time_ns()
-    with subprocess.Popen(
-        [*SIMULATE, "--now", "--speed", "0", "--link", str(link)], cwd=ROOT, text=True, stdout=subprocess.PIPE
-    ) as command:
-        assert command.stdout is not None
-        command.stdout.readline()
-        packets = read_packets(str(link), 600)
-        assert command.wait(10) == 0
-    assert packets[0].start_ns is not None
-    assert before_ns - 1_000_000 <= packets[0].start_ns <= time.time_ns() + 1_000_000
+def test_a_raspberry_shake_sends_each_channel_on_its_own(receiver: socket.socket) -> None:
+    record = synthetic_earthquake()
+    packets = packets_of(record.samples[:500], record.rate, record.start_ns, "shake")
+    send_datagrams(one_line_each(packets), address_of(receiver), speed=50)
+    datagrams = [receiver.recv(65_536) for _ in range(60)]
+    assert all(data.startswith(b"{'EH") and data.endswith(b"}") for data in datagrams)
+    decoded = decode([(0, data) for data in datagrams], "shake")
+    vertical = [packet for packet in decoded if packet.stream.channels == ("EHZ",)]
+    assert np.array_equal(join(vertical)[:, 0], record.samples[:500, 0])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_command_cleanly(number: signal.Signals, tmp_path: Path) -> None:
-    link = tmp_path / "ttyTEST"
-    with subprocess.Popen(
-        [*SIMULATE, "--link", str(link)], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as command:
-        assert command.stdout is not None
-        command.stdout.readline()
-        command.send_signal(number)
-        _, complaint = command.communicate(timeout=10)
-    assert command.returncode == 0
-    assert complaint == "stopped\n"
-    assert not link.is_symlink()
+@pytest.mark.parametrize(
+    ("address", "speed", "words"),
+    [
+        ("8888", 1.0, "HOST:PORT"),
+        (":8888", 1.0, "HOST:PORT"),
+        ("127.0.0.1:many", 1.0, "HOST:PORT"),
+        ("127.0.0.1:65536", 1.0, "HOST:PORT"),
+        (f"{'x' * 64}:8888", 1.0, "UDP address 'xxx"),
+        ("127.0.0.1:8888", 0.0, "speed 0"),
+        ("127.0.0.1:8888", float("nan"), "speed nan"),
+    ],
+)
+def test_datagrams_to_nowhere_are_refused(address: str, speed: float, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        send_datagrams([(0, b"packet")], address, speed)

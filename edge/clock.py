@@ -1,0 +1,169 @@
+"""Straight-line fits of UTC against a digitizer's own clock: from PPS marks, or from arrival times.
+
+Both follow "offset" = UTC - device time in int64 nanoseconds over device time; its slope is the error of the
+digitizer's crystal. A weak prior holds the slope near zero until the data say more.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from firmware_bridge.packet import TimeMark
+
+_S = 1_000_000_000
+
+_MARK_WINDOW_S = 600.0
+_MARK_OUTLIER_S = 1e-3
+_MARKS_TO_STEP = 5
+_MARKS_TO_FIT_EACH = 30
+_REFIT_S = 10.0
+"""A line through many marks need not be drawn anew for each."""
+_HOLDOVER = 0.5e-6
+"""How far a crystal's rate may wander, unwatched, within an hour or so: seconds per second."""
+
+_ARRIVAL_WINDOW_S = 1200.0
+_BUCKETS_S = (1.0, 10.0)
+"""Arrivals are thinned to the earliest of each bucket, short ones first, for a quick start."""
+_EARLY_S = 0.05
+_TYPICAL_JITTER_S = 0.05
+_LINK_S = 0.005
+"""What no fit of arrivals can see: the delay that even the quickest packet had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Offset of UTC from a device's clock: `offset_ns` at device time `at_ns`, `slope` in s/s from there."""
+
+    at_ns: int
+    offset_ns: int
+    slope: float
+
+    def offset(self, device_ns: int) -> int:
+        """UTC minus device time at that device time, nanoseconds."""
+        return self.offset_ns + round(self.slope * (device_ns - self.at_ns))
+
+
+def fit_line(points: Sequence[tuple[int, int, float]], slope: float, slope_sigma: float, late: bool) -> Line:
+    """Robust weighted least squares through (device ns, offset ns, sigma s), with a prior on the slope.
+
+    Points off the line by more than a few sigma lose their weight; with `late`, only those above it do:
+    a delay has no upper bound.
+    """
+    at_ns, offset_ns, _ = points[-1]
+    t = np.array([(x - at_ns) / _S for x, _, _ in points])
+    v = np.array([(d - offset_ns) / _S for _, d, _ in points])
+    sigma = np.array([s for _, _, s in points])
+    weight = sigma**-2
+    level = 0.0
+    for _ in range(4):
+        mean_t, mean_v = np.average(t, weights=weight), np.average(v, weights=weight)
+        spread = weight @ (t - mean_t) ** 2 + slope_sigma**-2
+        fitted = (weight @ ((t - mean_t) * (v - mean_v)) + slope * slope_sigma**-2) / spread
+        level = mean_v - fitted * mean_t
+        residual = (v - level - fitted * t) / sigma
+        weight = sigma**-2 / (1 + (np.maximum(residual, 0) if late else residual) ** 2 / 9)
+    return Line(at_ns, offset_ns + round(level * _S), float(fitted))
+
+
+class MarkFit:
+    """A digitizer's clock against the PPS marks it saw in the last ten minutes.
+
+    A mark off the line by more than 1 ms (and five sigma) is ignored; five in a row that agree with each
+    other begin a new line: the digitizer's UTC was set anew, by a leap second for instance.
+    """
+
+    def __init__(self) -> None:
+        self.line: Line | None = None
+        self._points: deque[tuple[int, int, float]] = deque()
+        self._strays: list[tuple[int, int, float]] = []
+
+    def feed(self, mark: TimeMark) -> None:
+        """Take one mark."""
+        point = (mark.device_ns, mark.utc_ns - mark.device_ns, max(mark.sigma_s, 1e-9))
+        if self.line is not None and self._strays_from(self.line, point):
+            if self._strays and abs(self._strays[-1][1] - point[1]) / _S > _tolerance(point[2]):
+                self._strays.clear()
+            self._strays.append(point)
+            if len(self._strays) < _MARKS_TO_STEP:
+                return
+            self._points = deque(self._strays[:-1])
+        self._strays.clear()
+        self._points.append(point)
+        while self._points[-1][0] - self._points[0][0] > _MARK_WINDOW_S * _S:
+            self._points.popleft()
+        since_ns = 0 if self.line is None else point[0] - self.line.at_ns
+        if self.line is None or len(self._points) < _MARKS_TO_FIT_EACH or since_ns >= _REFIT_S * _S:
+            self._refit()
+
+    def _refit(self) -> None:
+        slope, slope_sigma = (0.0, 30e-6) if self.line is None else (self.line.slope, 1e-6)
+        self.line = fit_line(self._points, slope, slope_sigma, late=False)
+
+    def sigma_s(self, device_ns: int) -> float:
+        """Standard error of the line at a device time; infinite without a mark."""
+        if not self._points:
+            return float("inf")
+        newest = self._points[-1]
+        age_s = max(0.0, (device_ns - newest[0]) / _S)
+        slope_sigma = 30e-6 if len(self._points) < 3 else _HOLDOVER
+        return float(np.hypot(newest[2], slope_sigma * age_s))
+
+    def _strays_from(self, line: Line, point: tuple[int, int, float]) -> bool:
+        off_s = abs(point[1] - line.offset(point[0])) / _S
+        return off_s > max(_tolerance(point[2]), 5 * self.sigma_s(point[0]))
+
+
+def _tolerance(sigma_s: float) -> float:
+    return max(_MARK_OUTLIER_S, 5 * sigma_s)
+
+
+class ArrivalFit:
+    """A digitizer's clock against the times at which its packets arrived, of the last twenty minutes.
+
+    A packet may come late by any time but never early, so the line follows the lower edge: the earliest
+    arrival of every ten seconds. `slope_sigma`: how far the digitizer's rate may be off, s/s.
+    """
+
+    def __init__(self, slope_sigma: float) -> None:
+        self.line: Line | None = None
+        self._slope_sigma = slope_sigma
+        self._points: deque[tuple[int, int, float]] = deque()
+        self._bucket: tuple[int, int, float] | None = None
+        self._bucket_began_ns = self._began_ns = 0
+        self._arrivals = 0
+
+    def feed(self, device_ns: int, offset_ns: int) -> None:
+        """Take one arrival: `offset_ns` is the UTC of its arrival minus `device_ns`, when it was sent."""
+        if self.line is not None and offset_ns < self.line.offset(device_ns) - _EARLY_S * _S:
+            self._points.clear()  # all of those had been delayed
+            self._bucket, self._arrivals = None, 0
+        self._arrivals += 1
+        if self._bucket is None:
+            self._bucket_began_ns = device_ns
+            if not self._points:
+                self._began_ns = device_ns
+        expected_ns = self.line.offset(device_ns) if self.line else offset_ns
+        if self._bucket is None or offset_ns - expected_ns < self._bucket[2] * _S:
+            # The third place holds the lead over the line until the bucket is full.
+            self._bucket = (device_ns, offset_ns, (offset_ns - expected_ns) / _S)
+            if not self._points:
+                self.line = Line(device_ns, offset_ns, self.line.slope if self.line else 0.0)
+        shortest, longest = _BUCKETS_S
+        length_s = min(longest, max(shortest, (device_ns - self._began_ns) / (8 * _S)))
+        if device_ns - self._bucket_began_ns >= length_s * _S:
+            self._close_bucket(self._bucket)
+
+    def _close_bucket(self, earliest: tuple[int, int, float]) -> None:
+        self._points.append((earliest[0], earliest[1], 1e-3))
+        self._bucket = None
+        while self._points[-1][0] - self._points[0][0] > _ARRIVAL_WINDOW_S * _S:
+            self._points.popleft()
+        self.line = fit_line(self._points, 0.0, self._slope_sigma, late=True)
+
+    def sigma_s(self) -> float:
+        """Standard error of the line; infinite before the first arrival."""
+        if not self._arrivals:
+            return float("inf")
+        return float(np.hypot(_LINK_S, _TYPICAL_JITTER_S / self._arrivals))

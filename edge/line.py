@@ -1,0 +1,128 @@
+"""A digitizer's line, live: bytes from its source, through detection, to packets with their arrival times."""
+
+import argparse
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Self
+
+from edge.source import LineWatch, SerialSource, Source, UdpSource
+from firmware_bridge.detect import Detector
+from firmware_bridge.packet import Packet
+from firmware_bridge.protocols import PROTOCOLS
+from firmware_bridge.wire import Declared
+
+Report = Callable[[str], None]
+_ANY_BAUD = 115_200
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """What one step of a line brought.
+
+    `arrival_ns`: UTC nanoseconds of this computer. `n_bytes`: as many came. `packets`: each with the time at
+    which its last byte would have come if bytes took no time on the line.
+    """
+
+    arrival_ns: int
+    n_bytes: int
+    packets: list[tuple[int, Packet]]
+
+
+class Line:
+    """Iterating yields `Arrived` until the source ends. `silent`: nothing has come for 10 s.
+
+    `report` gets a line for whatever changes: silence, what was recognised, what no longer is.
+    """
+
+    def __init__(self, name: str, source: Source, detector: Detector, report: Report) -> None:
+        self.detector = detector
+        self._source = source
+        self._watch = LineWatch(name)
+        self._name = name
+        self._report = report
+
+    @classmethod
+    def from_arguments(cls, args: argparse.Namespace, stop: threading.Event, report: Report) -> Self:
+        """The line that `add_line_arguments` describes; ValueError or DeviceError for an impossible one."""
+        detector = Detector(declared(args), args.protocol, args.baud, serial=args.udp is None)
+        if args.udp is not None:
+            return cls(args.udp, UdpSource(args.udp, stop, report), detector, report)
+        source = SerialSource(args.device, detector.baud or _ANY_BAUD, stop, report)
+        return cls(args.device, source, detector, report)
+
+    @property
+    def silent(self) -> bool:
+        return self._watch.silent
+
+    @property
+    def bits_per_s(self) -> float:
+        """How fast bytes come over the line, as far as that delays them."""
+        return self._source.bits_per_s
+
+    def __iter__(self) -> Iterator[Arrived]:
+        for arrival_ns, data in self._source:
+            packets = self.detector.feed(arrival_ns, data)
+            for text in self._watch.feed(arrival_ns, len(data)):
+                self._report(text)
+            while self.detector.events:
+                self._report(f"{self._name}: {self.detector.events.popleft()}")
+            self._source.baud = self.detector.baud
+            sent = [(at_ns - self._on_the_line_ns(packet), packet) for at_ns, packet in packets]
+            yield Arrived(arrival_ns, len(data), sent)
+
+    def _on_the_line_ns(self, packet: Packet) -> int:
+        # 8N1: ten bits a byte.
+        return round(packet.wire_bytes * 10 * 1_000_000_000 / self._source.bits_per_s)
+
+    def summary(self) -> str:
+        """One line of what the decoder has met."""
+        stats = self.detector.stats
+        lost = f", {stats.lost_packets} lost" if stats.lost_packets else ""
+        return (
+            f"{stats.good_packets} packets{lost}, {stats.bad_checksums} bad checksums, "
+            f"{stats.skipped_bytes} bytes skipped, {stats.time_jumps} time jumps"
+        )
+
+
+def add_line_arguments(parser: argparse.ArgumentParser, source: argparse._MutuallyExclusiveGroup) -> None:
+    """`--device` and `--udp` in `source`, and what can be said of either in `parser`."""
+    source.add_argument("--device", help="serial port of the digitizer, e.g. /dev/ttyUSB0")
+    source.add_argument("--udp", metavar="[HOST]:PORT", help="datagrams of a digitizer, e.g. :8888")
+    parser.add_argument(
+        "--station", type=_identity, metavar="NET.STA.LOC",
+        help="name of the digitizer's station (default: what the wire says, or XX.EDGE.00); with --replay, "
+        "pick only this one",
+    )  # fmt: skip
+    names = ", ".join(f"{protocol.name} ({protocol.title})" for protocol in PROTOCOLS)
+    parser.add_argument(
+        "--protocol", choices=[protocol.name for protocol in PROTOCOLS], metavar="NAME",
+        help=f"what the digitizer speaks (default: listen and find out): {names}",
+    )  # fmt: skip
+    parser.add_argument("--baud", type=int, help="serial speed (default: listen and find out)")
+    parser.add_argument(
+        "--rate", type=float, help="samples per second, where the wire does not tell (default: measured)"
+    )
+    parser.add_argument(
+        "--columns", type=_columns, metavar="NAME,NAME,…",
+        help="of plain lines: millis, micros, seconds, z, n, e, - for one to pass over (default: found out)",
+    )  # fmt: skip
+    parser.add_argument("--unit", help="of the samples, where the wire does not tell, e.g. m/s")
+
+
+def declared(args: argparse.Namespace) -> Declared:
+    """What the operator said of the wire."""
+    return Declared(args.station, args.rate, args.columns, args.unit)
+
+
+def _identity(text: str) -> tuple[str, str, str]:
+    parts = text.upper().split(".")
+    if len(parts) != 3 or not parts[0] or not parts[1]:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not NET.STA.LOC, such as AM.SHED.00 (LOC may be empty)"
+        )
+    return parts[0], parts[1], parts[2]
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))

@@ -1,0 +1,1 @@
+"""Fuzz targets, for a computer that has Atheris."""
