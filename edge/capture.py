@@ -7,7 +7,7 @@ from pathlib import Path
 from firmware_bridge.detect import Detector
 from firmware_bridge.packet import Packet
 from firmware_bridge.protocols import Protocol
-from firmware_bridge.wire import Declared
+from firmware_bridge.wire import Declared, Decoder
 
 _CHUNK_BYTES = 1 << 16
 _LISTEN_BYTES = 1 << 20
@@ -21,15 +21,14 @@ class Capture:
     path: Path
     protocol: Protocol
 
-    def packets(self, declared: Declared) -> Iterator[Packet]:
-        """All of them, in the file's order."""
-        decoder = self.protocol.decoder(declared)
+    def packets(self, decoder: Decoder) -> Iterator[Packet]:
+        """All of them, in the file's order, by a decoder of its protocol."""
         for chunk in _chunks(self.path):
             yield from decoder.feed(chunk)
 
 
 def find_capture(path: Path, declared: Declared, protocol: str | None = None) -> Capture | None:
-    """What a file holds, by its bytes (or by the name of a protocol); None if nothing is recognised.
+    """What a file holds, of any protocol or of the one named; None if there is no packet of it.
 
     OSError if it cannot be read.
     """
@@ -38,9 +37,9 @@ def find_capture(path: Path, declared: Declared, protocol: str | None = None) ->
     for chunk in _chunks(path):
         detector.feed(0, chunk)
         heard += len(chunk)
-        if detector.protocol or heard > _LISTEN_BYTES:
+        if (detector.protocol and detector.stats.good_packets) or heard > _LISTEN_BYTES:
             break
-    return Capture(path, detector.protocol) if detector.protocol else None
+    return Capture(path, detector.protocol) if detector.protocol and detector.stats.good_packets else None
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

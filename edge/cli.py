@@ -40,8 +40,8 @@ examples:
   edge-pick --device /dev/ttyACM0 --protocol lines --columns millis,z,n,e
       a sketch that prints numbers, if listening alone did not find out what they are
   edge-pick --replay day/*.mseed --json > picks.jsonl
-      files of any number of stations, components in any order, 20 to 1000 samples a second; captured
-      bytes of a digitizer that sends UTC (GCF files, datacasts) are replayed as well
+      files of any number of stations (--station leaves one), components in any order, 20 to 1000 samples
+      a second; captured bytes of a digitizer that sends UTC (GCF files, datacasts) are replayed as well
   edge-pick --replay event.mseed --p-threshold 0.2
       more P picks, more of them false; the model's card gives the default
   edge-pick doctor --device /dev/ttyUSB0
@@ -167,13 +167,14 @@ def replay(
     if records:
         yield from replay_records(records, args.station, network, thresholds, stop)
     for capture in captures:
-        report(f"{capture.path.name}: {capture.protocol.title}")
+        decoder = capture.protocol.decoder(declared(args))
         station = Station(network, thresholds, report)
-        for packet in capture.packets(declared(args)):
+        for packet in capture.packets(decoder):
             if stop.is_set():
                 break
             yield from station.feed(packet)
         yield from station.flush()
+        report(f"{capture.path.name}: {capture.protocol.title}, {decoder.stats.summary()}")
 
 
 def replay_records(

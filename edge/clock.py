@@ -18,6 +18,8 @@ _MARK_WINDOW_S = 600.0
 _MARK_OUTLIER_S = 1e-3
 _MARKS_TO_STEP = 5
 _MARKS_TO_FIT_EACH = 30
+_UNKNOWN_SLOPE, _STEADY_SLOPE = 30e-6, 1e-6
+"""What the rate of a crystal is off before its marks tell, and what it changes within minutes."""
 _REFIT_S = 10.0
 """A line through many marks need not be drawn anew for each."""
 _HOLDOVER = 0.5e-6
@@ -78,6 +80,7 @@ class MarkFit:
         self.line: Line | None = None
         self._points: deque[tuple[int, int, float]] = deque()
         self._strays: list[tuple[int, int, float]] = []
+        self._slope_sigma = _UNKNOWN_SLOPE
 
     def feed(self, mark: TimeMark) -> None:
         """Take one mark."""
@@ -98,8 +101,10 @@ class MarkFit:
             self._refit()
 
     def _refit(self) -> None:
-        slope, slope_sigma = (0.0, 30e-6) if self.line is None else (self.line.slope, 1e-6)
-        self.line = fit_line(self._points, slope, slope_sigma, late=False)
+        slope = self.line.slope if self.line else 0.0
+        self.line = fit_line(self._points, slope, self._slope_sigma, late=False)
+        if len(self._points) >= _MARKS_TO_FIT_EACH:
+            self._slope_sigma = _STEADY_SLOPE
 
     def sigma_s(self, device_ns: int) -> float:
         """Standard error of the line at a device time; infinite without a mark."""
@@ -107,7 +112,7 @@ class MarkFit:
             return float("inf")
         newest = self._points[-1]
         age_s = max(0.0, (device_ns - newest[0]) / _S)
-        slope_sigma = 30e-6 if len(self._points) < 3 else _HOLDOVER
+        slope_sigma = _UNKNOWN_SLOPE if len(self._points) < 3 else _HOLDOVER
         return float(np.hypot(newest[2], slope_sigma * age_s))
 
     def _strays_from(self, line: Line, point: tuple[int, int, float]) -> bool:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from math import isinf
+from statistics import median
 
 import numpy as np
 from tqdm import tqdm
@@ -41,11 +42,20 @@ _CLOCK_WORDS = {
 
 @dataclass(slots=True)
 class Channel:
-    """What came of one channel: number and range of its samples."""
+    """What came of one channel: the range of its samples, when it came first and last (UTC nanoseconds), and
+    how many samples came after the first time."""
 
+    began_ns: int
+    ended_ns: int
     samples: int = 0
     lowest: float = np.inf
     highest: float = -np.inf
+
+    @property
+    def rate(self) -> float | None:
+        """Samples per second by their arrival; None from too little data."""
+        span_ns = self.ended_ns - self.began_ns
+        return None if span_ns < 3 * _S else self.samples * _S / span_ns
 
 
 @dataclass(slots=True)
@@ -53,7 +63,7 @@ class Examination:
     """What was heard of a line in `seconds`, from the first byte on.
 
     `rates` in Hz, None where the wire does not tell. `delays_s`: from the last sample of each packet with UTC
-    to its arrival. `arrivals_ns`: of every packet.
+    to its arrival.
     """
 
     seconds: float = 0.0
@@ -64,8 +74,6 @@ class Examination:
     rates: set[float | None] = field(default_factory=set)
     channels: dict[str, Channel] = field(default_factory=dict)
     delays_s: list[float] = field(default_factory=list)
-    arrivals_ns: list[int] = field(default_factory=list)
-    first_samples: int = 0
 
     def take(self, arrived: Arrived) -> None:
         """One step of the line."""
@@ -75,15 +83,16 @@ class Examination:
             self.seconds = (arrived.arrival_ns - self.began_ns) / _S
         self.n_bytes += arrived.n_bytes
         for arrival_ns, packet in arrived.packets:
-            if not self.arrivals_ns or arrival_ns == self.arrivals_ns[0]:
-                self.first_samples += packet.samples.size
-            self.arrivals_ns.append(arrival_ns)
             self.clocks.add(packet.clock)
             self.marks += packet.mark is not None
             self.rates.add(packet.rate)
             for code, column in zip(packet.stream.channels, packet.samples.T, strict=True):
-                channel = self.channels.setdefault(f"{packet.stream.station_id}.{code}", Channel())
-                channel.samples += len(column)
+                now_ns = arrived.arrival_ns
+                name = f"{packet.stream.station_id}.{code}"
+                channel = self.channels.setdefault(name, Channel(now_ns, now_ns))
+                if now_ns > channel.began_ns:  # what came at first may have waited for its rate to be known
+                    channel.samples += len(column)
+                    channel.ended_ns = now_ns
                 channel.lowest = min(channel.lowest, float(column.min()))
                 channel.highest = max(channel.highest, float(column.max()))
             self._take_delay(arrival_ns, packet)
@@ -96,11 +105,8 @@ class Examination:
     @property
     def measured_rate(self) -> float | None:
         """Samples per second and channel by their arrival; None from too little data."""
-        span_ns = self.arrivals_ns[-1] - self.arrivals_ns[0] if self.arrivals_ns else 0
-        if span_ns < 3 * _S:
-            return None
-        total = sum(channel.samples for channel in self.channels.values()) - self.first_samples
-        return total / len(self.channels) * _S / span_ns
+        rates = [channel.rate for channel in self.channels.values() if channel.rate is not None]
+        return median(rates) if rates else None
 
 
 def examine(line: Iterable[Arrived], seconds: float) -> Examination:
@@ -171,8 +177,8 @@ class Diagnosis:
             return
         if self.protocol is None or not heard.channels:
             yield (
-                "bytes arrive, but nothing that is known: give --baud and --protocol if you know them; "
-                "for firmware of your own see docs/bridge-protocol.md"
+                "bytes arrive, but nothing that is known: without --baud and --protocol all are tried; for "
+                "an unusual speed give --baud, for firmware of your own see docs/bridge-protocol.md"
             )
             return
         if stats.bad_checksums > _DAMAGED_SHARE * stats.good_packets:
@@ -205,7 +211,7 @@ class Diagnosis:
                 yield f"{rate:g} Hz announced, {measured:.2f} Hz arrive: is data lost, or the rate set wrong?"
 
     def _clock_problems(self) -> Iterator[str]:
-        timed = self.heard.clocks <= {"gnss", "ntp"} or self.heard.marks
+        timed = self.heard.delays_s or self.heard.marks
         if not timed and self.host != "ntp":
             yield (
                 "nobody knows the time: the digitizer sends none and this computer's clock is not "

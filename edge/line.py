@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
+from edge.reorder import Reorder
 from edge.source import LineWatch, SerialSource, Source, UdpSource
 from firmware_bridge.detect import Detector
 from firmware_bridge.packet import Packet
@@ -37,6 +38,7 @@ class Line:
 
     def __init__(self, name: str, source: Source, detector: Detector, report: Report) -> None:
         self.detector = detector
+        self._reorder = Reorder()
         self._source = source
         self._watch = LineWatch(name)
         self._name = name
@@ -61,6 +63,7 @@ class Line:
         return self._source.bits_per_s
 
     def __iter__(self) -> Iterator[Arrived]:
+        arrival_ns = 0
         for arrival_ns, data in self._source:
             packets = self.detector.feed(arrival_ns, data)
             for text in self._watch.feed(arrival_ns, len(data)):
@@ -69,7 +72,8 @@ class Line:
                 self._report(f"{self._name}: {self.detector.events.popleft()}")
             self._source.baud = self.detector.baud
             sent = [(at_ns - self._on_the_line_ns(packet), packet) for at_ns, packet in packets]
-            yield Arrived(arrival_ns, len(data), sent)
+            yield Arrived(arrival_ns, len(data), self._reorder.feed(arrival_ns, sent))
+        yield Arrived(arrival_ns, 0, self._reorder.flush())
 
     def _on_the_line_ns(self, packet: Packet) -> int:
         # 8N1: ten bits a byte.
@@ -77,12 +81,7 @@ class Line:
 
     def summary(self) -> str:
         """One line of what the decoder has met."""
-        stats = self.detector.stats
-        lost = f", {stats.lost_packets} lost" if stats.lost_packets else ""
-        return (
-            f"{stats.good_packets} packets{lost}, {stats.bad_checksums} bad checksums, "
-            f"{stats.skipped_bytes} bytes skipped, {stats.time_jumps} time jumps"
-        )
+        return self.detector.stats.summary()
 
 
 def add_line_arguments(parser: argparse.ArgumentParser, source: argparse._MutuallyExclusiveGroup) -> None:
@@ -91,8 +90,7 @@ def add_line_arguments(parser: argparse.ArgumentParser, source: argparse._Mutual
     source.add_argument("--udp", metavar="[HOST]:PORT", help="datagrams of a digitizer, e.g. :8888")
     parser.add_argument(
         "--station", type=_identity, metavar="NET.STA.LOC",
-        help="name of the digitizer's station (default: what the wire says, or XX.EDGE.00); with --replay, "
-        "pick only this one",
+        help="name of the digitizer's station (default: what the wire says, or XX.EDGE.00)",
     )  # fmt: skip
     names = ", ".join(f"{protocol.name} ({protocol.title})" for protocol in PROTOCOLS)
     parser.add_argument(

@@ -57,10 +57,10 @@ class FileSink:
 
     def send(self, pick: Pick) -> None:
         self._waiting.append(pick.to_json().encode() + b"\n")
+        self._drain()
         if len(self._waiting) > WAITING_MAX:
             self._waiting.popleft()
             self._dropped += 1
-        self._drain()
 
     def close(self) -> None:
         """Tries the waiting picks a last time; OSError if they are lost."""

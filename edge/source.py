@@ -177,7 +177,7 @@ class SerialSource:
                 retry_s = min(2 * retry_s, _LAST_RETRY_S)
                 try:
                     port = self._open()
-                except _LOST:
+                except (*_LOST, ValueError, OverflowError):  # ValueError: a speed that is refused
                     continue  # said once, when it was lost
                 self._report(f"{self._device}: open again")
                 break

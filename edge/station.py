@@ -68,8 +68,9 @@ class Station:
     """Everything between packets and picks, for any number of instruments.
 
     `channels`: what each instrument (key `Stream.instrument`) will deliver, where that is known
-    beforehand, as in an archive. Else it is learned: the packets of a new instrument wait until one of its
-    channels comes again, and a channel that turns up later joins it in a chain that starts over.
+    beforehand, as in an archive. Else it is learned: the packets of a new instrument wait until all three
+    channels are there and one comes again, or 5 s of one; a channel that turns up later joins the others in
+    a chain that starts over.
     `report` gets one line for whatever an operator should know.
     """
 
@@ -135,9 +136,8 @@ class Station:
             chain.scale, chain.unit = _scale(packet)
             return self._pick(chain, chain.timeline.feed(packet))
         waiting = self._new.setdefault(key, [])
-        known = {code for earlier in waiting for code in earlier.stream.channels}
         waiting.append(packet)
-        if chain is None and key not in self._channels and known.isdisjoint(packet.stream.channels):
+        if chain is None and key not in self._channels and not _shown(waiting):
             return []
         return self._begin(key)
 
@@ -213,6 +213,18 @@ class Station:
         while chain.timeline.stats.events:
             self._report(chain.timeline.stats.events.popleft())
         return picks
+
+
+def _shown(waiting: Sequence[Packet]) -> bool:
+    """Whether these packets show which channels an instrument has. Some decoders deliver many of one channel
+    before the first of the next."""
+    seconds: dict[str, float] = {}
+    again = False
+    for packet in waiting:
+        again = again or not seconds.keys().isdisjoint(packet.stream.channels)
+        for code in packet.stream.channels:
+            seconds[code] = seconds.get(code, 0.0) + len(packet.samples) / (packet.rate or 1.0)
+    return again and (len(seconds) >= 3 or max(seconds.values()) >= LIVE_LAG_S)
 
 
 def _scale(packet: Packet) -> tuple[float, str]:

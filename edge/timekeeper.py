@@ -96,14 +96,14 @@ class Timekeeper:
         """Packets with UTC and rate, in order, as far as they are settled; steps where time was set anew.
 
         `arrival_ns`: UTC of the arrival of the packet's last byte, less the time its bytes take on the line.
-        ValueError where the packet needs it and it is None.
+        ValueError where the packet needs it and it is None: always without UTC or PPS marks.
         """
         if packet.start_ns is not None and packet.clock != "device":
             return self._with_utc(packet, packet.start_ns)
-        if arrival_ns is None:
-            raise ValueError("a packet without UTC needs its arrival time")
         if packet.start_ns is not None and packet.rate is not None:
             return self._timed(packet, packet.start_ns, packet.rate, arrival_ns)
+        if arrival_ns is None:
+            raise ValueError("it has sent no UTC, so only a live line can tell its time")
         if self._newest_ns is None:
             self._begin(_COUNTED_RATE_SIGMA)
         self._held.append((packet, arrival_ns))
@@ -131,20 +131,22 @@ class Timekeeper:
         return out
 
     def _timed(
-        self, packet: Packet, device_ns: int, rate: float, arrival_ns: int
+        self, packet: Packet, device_ns: int, rate: float, arrival_ns: int | None
     ) -> list[Packet | ClockStep]:
         out: list[Packet | ClockStep] = []
         if self._newest_ns is not None and device_ns < self._newest_ns - _REBOOT_NS:
             self._begin(_RATE_SIGMA)
             out.append(ClockStep("the digitizer's clock began anew"))
         self._newest_ns = max(device_ns, self._newest_ns or device_ns)
-        self._follow(device_ns + _span_ns(packet, rate), arrival_ns)
+        if arrival_ns is not None:
+            self._follow(device_ns + _span_ns(packet, rate), arrival_ns)
         if packet.mark:
             self._marks.feed(packet.mark)
         marks_sigma_s, arrivals_sigma_s = self._marks.sigma_s(device_ns), self._arrivals.sigma_s()
         by_marks = marks_sigma_s <= arrivals_sigma_s
         line = self._marks.line if by_marks else self._arrivals.line
-        assert line is not None  # there was at least this arrival
+        if line is None:
+            raise ValueError("it has sent no UTC, so only a live line can tell its time")
         target_ns = line.offset(device_ns)
         if self._offset_ns is None:
             self._offset_ns = target_ns
@@ -157,8 +159,8 @@ class Timekeeper:
             self._offset_ns += max(-most_ns, min(most_ns, off_ns))
         left_s = (target_ns - self._offset_ns) / _S
         sigma_s = math.hypot(marks_sigma_s if by_marks else arrivals_sigma_s, left_s)
-        clock = "gnss" if by_marks else self._host_clock(arrival_ns)
         start_ns = device_ns + self._offset_ns
+        clock = "gnss" if by_marks else self._host_clock(start_ns)
         out.append(replace(packet, start_ns=start_ns, rate=rate, clock=clock, mark=None, sigma_s=sigma_s))
         return out
 
@@ -178,9 +180,9 @@ class Timekeeper:
             self._late_since_ns = None
         self._arrivals.feed(device_ns, offset_ns)
 
-    def _host_clock(self, arrival_ns: int) -> Clock:
-        if self._asked_ns is None or abs(arrival_ns - self._asked_ns) > _ASK_EVERY_NS:
-            self._asked_ns = arrival_ns
+    def _host_clock(self, now_ns: int) -> Clock:
+        if self._asked_ns is None or abs(now_ns - self._asked_ns) > _ASK_EVERY_NS:
+            self._asked_ns = now_ns
             self._host = self._vouched()
         return self._host
 

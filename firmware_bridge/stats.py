@@ -18,3 +18,11 @@ class DecoderStats:
     skipped_bytes: int = 0
     time_jumps: int = 0
     lost_packets: int = 0
+
+    def summary(self) -> str:
+        """All of them in one line."""
+        lost = f", {self.lost_packets} lost" if self.lost_packets else ""
+        return (
+            f"{self.good_packets} packets{lost}, {self.bad_checksums} bad checksums, "
+            f"{self.skipped_bytes} bytes skipped, {self.time_jumps} time jumps"
+        )

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 
@@ -14,7 +15,8 @@ from scipy.signal import resample_poly
 from edge.cli import main
 from edge.model import DEFAULT_MODEL
 from edge.pick import NS, Pick, format_time
-from firmware_bridge.simulator import PtyDigitizer, packets_of
+from firmware_bridge.protocols import PROTOCOLS
+from firmware_bridge.simulator import PtyDigitizer, one_line_each, packets_of, send_datagrams
 
 START_NS = 1_700_000_000 * NS
 RUN = [sys.executable, "-m", "edge.cli"]
@@ -74,6 +76,23 @@ def test_help_shows_examples(call):
     assert "examples:" in out
     assert "edge-pick --device /dev/ttyUSB0" in out
     assert "edge-pick --replay" in out
+    assert "edge-pick --udp :8888" in out
+    assert "edge-pick doctor" in out
+
+
+def test_help_names_every_protocol_there_is(call):
+    _, out, _ = call("--help")
+    joined = " ".join(out.split())
+    for protocol in PROTOCOLS:
+        assert f"{protocol.name} ({protocol.title})" in joined
+
+
+def test_the_doctor_has_its_own_help(call):
+    status, out, _ = call("doctor", "--help")
+    assert status == 0
+    assert "usage: edge-pick doctor" in out
+    assert "--seconds" in out
+    assert "--replay FILE" not in out
 
 
 def test_a_replay_prints_json_lines_when_piped_and_says_how_many(call, event):
@@ -144,8 +163,9 @@ def test_a_lower_threshold_gives_more_picks_of_that_phase_and_all_of_those_befor
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "--device --replay is required"),
+        ([], "--device --udp --replay is required"),
         (["--device", "x", "--replay", "y"], "not allowed with"),
+        (["--device", "x", "--udp", ":8888"], "not allowed with"),
         (["--p-threshold", "0"], "--p-threshold: '0' is not between 0 and 1"),
         (["--p-threshold", "1.5"], "'1.5' is not between 0 and 1"),
         (["--s-threshold", "nan"], "'nan' is not between 0 and 1"),
@@ -153,6 +173,8 @@ def test_a_lower_threshold_gives_more_picks_of_that_phase_and_all_of_those_befor
         (["--station", "SHED"], "'SHED' is not NET.STA.LOC"),
         (["--station", "..00"], "is not NET.STA.LOC"),
         (["--baud", "fast"], "--baud: invalid int value: 'fast'"),
+        (["--rate", "fast"], "--rate: invalid float value: 'fast'"),
+        (["--protocol", "morse"], "--protocol: invalid choice: 'morse'"),
         (["--replay", "x", "--sensitivity", "9"], "unrecognized arguments: --sensitivity"),
     ],
 )
@@ -243,6 +265,21 @@ def test_a_device_that_is_none_is_named_in_one_line(call, tmp_path, kind):
     assert line.startswith(f"{path}: {'no such device' if kind == 'missing' else 'not a serial port'}")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--udp", "8888:"], "8888:: not HOST:PORT or :PORT, such as :8888"),
+        (["--udp", "192.0.2.1:8888"], "192.0.2.1:8888: cannot listen there"),
+        (["--device", "/dev/ttyUSB0", "--columns", "millis,up"], "columns millis,up: name each of z, n, e"),
+    ],
+)
+def test_a_line_that_cannot_be_is_named_in_one_line(call, arguments, said):
+    status, out, lines = call(*arguments)
+    (line,) = [line for line in lines if not line.startswith("lppn")]
+    assert (status, out) == (2, "")
+    assert line.startswith(said)
+
+
 def test_an_output_file_that_cannot_be_opened_stops_at_the_start(call, event, tmp_path):
     status, out, lines = call("--replay", event, "--out", tmp_path / "absent" / "picks.jsonl")
     assert (status, out, len(lines)) == (2, "", 1)
@@ -308,7 +345,30 @@ def test_a_live_station_told_to_stop_picks_what_has_arrived(start, quake, number
     assert "Traceback" not in err
     assert p_seconds(out)[0] == pytest.approx(20.0, abs=0.2)
     assert {pick.station for pick in picks_of(out)} == {"AM.SHED.00"}
+    assert "AnyShake v3 at 115200 baud" in err
     assert "240 packets, 0 bad checksums" in err
+
+
+def test_the_datacast_of_a_raspberry_shake_is_picked_from_the_network(start, quake):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    program = start("--udp", address, "--station", "AM.R24FA.00")
+    said = iter(program.stderr.readline, "")
+    heard = [next(said)]
+    while not heard[-1].endswith(f"{address}: listening\n"):
+        heard.append(next(said))
+    send_datagrams(one_line_each(packets_of(quake, 100, START_NS, "shake")), address, speed=60)
+    first = program.stdout.readline()  # while the line is still open
+    program.send_signal(signal.SIGTERM)
+    out, err = program.communicate(timeout=BOUND_S)
+    assert program.returncode == 0
+    assert p_seconds(first + out)[0] == pytest.approx(20.0, abs=0.2)
+    assert {(pick.station, pick.clock, pick.channels) for pick in picks_of(first + out)} == {
+        ("AM.R24FA.00", "ntp", ("EHZ", "EHN", "EHE"))
+    }
+    assert f"{address}: Raspberry Shake datacast: " in err
+    assert "packets, 0 bad checksums, 0 bytes skipped" in err
 
 
 def test_a_reader_that_leaves_ends_the_program_quietly(start, long_file):

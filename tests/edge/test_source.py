@@ -1,4 +1,4 @@
-"""The sources on real pseudo-terminals and sockets: unplugged, plugged in again, set anew, refused, stopped."""
+"""The sources on real pseudo-terminals and sockets: unplugged and plugged in again, refused, stopped."""
 
 import errno
 import os

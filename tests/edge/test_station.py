@@ -1,6 +1,7 @@
 """The chain of each instrument: what an operator is told, and that no instrument disturbs another."""
 
-from itertools import pairwise
+from dataclasses import replace
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from edge.pick import NS
 from edge.station import FLAT_S, FlatWatch, Station
 from edge.timeline import Block
-from firmware_bridge.packet import Packet, Stream
+from firmware_bridge.packet import Packet, Stream, TimeMark
 from firmware_bridge.synthetic import synthetic_earthquake
 
 QUAKE = synthetic_earthquake()
@@ -117,6 +118,62 @@ def test_records_of_single_channels_are_joined_where_the_channels_are_known(run)
     assert picks == run(packets(QUAKE.samples))[0]
 
 
+def singles(samples, order=(0, 1, 2), **kwargs):
+    """The packets of each channel on its own."""
+    return [packets(samples[:, k : k + 1], channels=(ZNE[k],), **kwargs) for k in order]
+
+
+def in_turn(records):
+    return [packet for together in zip(*records, strict=True) for packet in together]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_single_channels_that_nobody_announced_give_the_same_picks_in_any_order(run, order):
+    picks, lines = run(in_turn(singles(QUAKE.samples, order)))
+    assert lines == []
+    assert picks == run(packets(QUAKE.samples))[0]
+
+
+def test_channels_that_come_several_packets_at_a_time_are_one_instrument(run):
+    """As of a Raspberry Shake, whose packets wait until their rate is known."""
+    z, n, e = singles(QUAKE.samples, size=25)
+    picks, lines = run([*z[:6], *n[:6], *e[:6], *in_turn([z[6:], n[6:], e[6:]])])
+    assert lines == []
+    assert picks == run(packets(QUAKE.samples))[0]
+
+
+def test_a_channel_that_turns_up_late_joins_the_others(run):
+    z, n, e = singles(QUAKE.samples)
+    late = in_turn([z[:12], n[:12]]) + in_turn([z[12:], n[12:], e[12:]])
+    picks, lines = run(late)
+    assert [line for line in lines if "starting over" in line] == [
+        "XX.TEST.00.HH: sends HHZ,HHN,HHE instead of HHZ,HHN now, starting over"
+    ]
+    assert p_after_s(picks)[0] == pytest.approx(20.0, abs=0.2)
+    assert {pick.channels for pick in picks if pick.time_ns > START_NS + 15 * NS} == {ZNE}
+
+
+def test_a_channel_that_falls_silent_is_given_up_and_the_rest_goes_on(network):
+    lines, picks = [], []
+    station = Station(network, network.card.thresholds, lines.append)
+    z, n, e = singles(QUAKE.samples)
+    began = in_turn([z[:12], n[:12], e[:12]])
+    alone = in_turn([z[12:], e[12:]])
+    for packet in began + alone[:12]:
+        picks += station.feed(packet)
+    assert not [
+        line for line in lines if "HHZ,HHE" in line
+    ]  # with 5 s and the newest packet it may still come
+    for packet in alone[12:14]:
+        picks += station.feed(packet)
+    (line,) = [line for line in lines if "HHZ,HHE" in line]
+    assert line == "from 2023-11-14T22:13:32Z on with HHZ,HHE"
+    for packet in alone[14:]:
+        picks += station.feed(packet)
+    assert p_after_s(picks)[0] == pytest.approx(20.0, abs=0.2)  # live, without waiting for the end
+    assert {pick.channels for pick in picks if pick.phase == "P"} == {("HHZ", "HHE")}
+
+
 @pytest.mark.parametrize("stuck_at", [0, 4321])
 @pytest.mark.parametrize("rate", [50.0, 100.0, 250.0])
 def test_a_constant_channel_is_reported_once_and_again_when_it_moves(run, rate, stuck_at):
@@ -172,18 +229,118 @@ def test_a_stream_of_nothing_but_nan_gives_no_picks_and_no_error(run):
     assert run(packets(np.full((3000, 3), np.nan)))[0] == []
 
 
-def test_without_utc_on_the_wire_the_time_of_arrival_counts(network):
-    stream = Stream("XX", "TEST", "00", ZNE)
-    lines = []
-    station = Station(network, network.card.thresholds, lines.append)
-    picks = []
-    for i in range(0, 6000, 100):
-        packet = Packet(stream, None, 100.0, QUAKE.samples[i : i + 100], "device")
-        picks += station.feed(packet, START_NS + (i + 100) * NS // 100)
-    picks += station.flush()
+# --- clocks
+
+
+def told(clock_marks, ppm=0.0):
+    """The record of a digitizer with its own clock, which runs fast by `ppm`; with a PPS mark every second or
+    without."""
+    for k, packet in enumerate(packets(QUAKE.samples, clock="device")):
+        device_ns = 5_000 * NS + round(k * NS * (1 + ppm * 1e-6))
+        mark = TimeMark(device_ns, START_NS + k * NS, 2e-6) if clock_marks else None
+        yield replace(packet, start_ns=device_ns, mark=mark), START_NS + (k + 1) * NS
+
+
+@pytest.fixture
+def live(network):
+    """Feeds packets with their arrival times to a fresh station: it, its picks and its lines."""
+
+    def feed(arriving):
+        lines = []
+        station = Station(network, network.card.thresholds, lines.append)
+        picks = [pick for packet, arrival_ns in arriving for pick in station.feed(packet, arrival_ns)]
+        return station, picks + station.flush(), lines
+
+    return feed
+
+
+def test_without_time_on_the_wire_the_time_of_arrival_counts(live):
+    arriving = [
+        (replace(packet, start_ns=None, clock="unknown"), arrival_ns) for packet, arrival_ns in told(False)
+    ]
+    _, picks, lines = live(arriving)
     assert lines == []
-    assert {pick.clock for pick in picks} == {"host"}
+    assert {pick.clock for pick in picks} <= {"host", "ntp"}
     assert p_after_s(picks)[0] == pytest.approx(20.0, abs=0.2)
+
+
+def test_a_device_clock_without_marks_is_as_good_as_its_link(live):
+    _, picks, lines = live(told(False))
+    assert lines == []
+    assert {pick.clock for pick in picks} <= {"host", "ntp"}
+    assert all(pick.clock_sigma == pytest.approx(0.005, abs=0.001) for pick in picks)
+    assert p_after_s(picks)[0] == pytest.approx(20.0, abs=0.2)
+
+
+def test_a_device_clock_with_pps_marks_is_as_good_as_gnss(live):
+    _, picks, lines = live(told(True))
+    assert lines == []
+    assert {pick.clock for pick in picks} == {"gnss"}
+    assert all(pick.clock_sigma is not None and pick.clock_sigma < 1e-3 for pick in picks)
+    by_utc = [pick.time_ns for pick in live((packet, None) for packet in packets(QUAKE.samples))[1]]
+    assert [pick.time_ns for pick in picks] == pytest.approx(by_utc, abs=100_000)
+
+
+@pytest.mark.parametrize("ppm", [0.0, 20.0, -35.0])
+def test_how_fast_a_digitizer_samples_is_known_by_its_marks(live, ppm):
+    station, picks, _ = live(told(True, ppm))
+    assert picks
+    (line,) = station.clocks()
+    assert line.startswith("XX.TEST.00.HH: samples ")
+    assert line.endswith(" ppm off its nominal rate")
+    assert float(line.split()[2]) == pytest.approx(ppm, abs=1.0)
+
+
+def test_a_digitizer_that_sends_utc_has_no_clock_to_compare(live):
+    station, picks, _ = live((packet, None) for packet in packets(QUAKE.samples))
+    assert picks
+    assert {pick.clock_sigma for pick in picks} == {None}
+    assert station.clocks() == []
+
+
+def test_a_capture_without_utc_is_told_once_and_gives_no_picks(run):
+    picks, lines = run(packets(QUAKE.samples, clock="device"))
+    assert (picks, len(lines)) == ([], 1)
+    assert lines[0].startswith("XX.TEST.00.HH: not picked: it has sent no UTC")
+
+
+# --- units
+
+
+def with_meta(**meta):
+    return [replace(packet, meta=meta) for packet in packets(QUAKE.samples)]
+
+
+def test_amplitudes_are_in_the_unit_that_the_wire_names(run):
+    counts, _ = run(packets(QUAKE.samples))
+    assert {pick.amp_unit for pick in counts} == {"count"}
+    picks, _ = run(with_meta(unit="m/s", sensitivity=(4e8, 4e8, 4.2e8)))
+    assert {pick.amp_unit for pick in picks} == {"m/s"}
+    assert [pick.amp for pick in picks] == pytest.approx([pick.amp / 4e8 for pick in counts])
+    assert [replace(pick, amp=0.0, amp_unit="") for pick in picks] == [
+        replace(pick, amp=0.0, amp_unit="") for pick in counts
+    ]
+
+
+def test_samples_that_come_in_a_unit_need_no_sensitivity(run):
+    counts, _ = run(packets(QUAKE.samples))
+    picks, _ = run(with_meta(unit="gal"))
+    assert [(pick.amp, pick.amp_unit) for pick in picks] == [(pick.amp, "gal") for pick in counts]
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"unit": "m/s", "sensitivity": (4e8, 4e8, 4.5e8)},  # differ by more than 10 %
+        {"unit": "m/s", "sensitivity": (4e8, None, 4e8)},
+        {"sensitivity": (4e8, 4e8, 4e8)},
+    ],
+)
+def test_without_one_sensitivity_and_a_unit_amplitudes_stay_counts(run, meta):
+    assert run(with_meta(**meta))[0] == run(packets(QUAKE.samples))[0]
+
+
+# --- several instruments
 
 
 def test_interleaved_instruments_are_picked_as_each_alone(run):

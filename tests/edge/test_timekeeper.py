@@ -259,8 +259,19 @@ def test_the_first_packets_wait_for_the_rate_and_none_is_lost() -> None:
 
 @pytest.mark.parametrize("packet", [device_packet(0), counted_packet(), counted_packet(None)])
 def test_what_has_no_utc_needs_its_arrival(packet: Packet) -> None:
-    with pytest.raises(ValueError, match="arrival"):
+    with pytest.raises(ValueError, match="only a live line can tell its time"):
         Timekeeper().feed(packet, None)
+
+
+def test_marks_alone_time_a_capture() -> None:
+    keeper = Timekeeper()
+    with pytest.raises(ValueError, match="has sent no UTC"):
+        keeper.feed(device_packet(0), None)
+    for second in range(1, 100):
+        mark = TimeMark(round(crystal(second) * S), T0 + second * S, 1e-6)
+        (packet,) = timed(keeper.feed(device_packet(second, mark), None))
+        assert abs(error_s(packet, second)) < 1e-5
+        assert packet.clock == "gnss"
 
 
 arrivals = st.lists(
