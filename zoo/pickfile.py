@@ -24,10 +24,7 @@ def read_trace_picks(path: Path, picker: str | None = None) -> dict[str, list[St
     Raises ValueError for anything else: other phases than P and S, probabilities outside 0..1, a picker
     that is not there, or several and none chosen.
     """
-    try:
-        content = json.loads(_bytes(path))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+    content = _json(path)
     values = list(content.values()) if isinstance(content, dict) else []
     if values and all(isinstance(value, dict) for value in values):
         if picker not in content:
@@ -38,6 +35,13 @@ def read_trace_picks(path: Path, picker: str | None = None) -> dict[str, list[St
     if not values or not all(isinstance(value, list) for value in values):
         raise ValueError(f"{path} is not a picks file: expected {{trace: [[phase, sample, prob], …]}}")
     return {name: [_stored(pick, name, path) for pick in picks] for name, picks in content.items()}
+
+
+def picker_names(path: Path) -> list[str]:
+    """The pickers of a file `{picker: {trace: …}}`; none for a file of one picker. ValueError if not JSON."""
+    content = _json(path)
+    several = isinstance(content, dict) and all(isinstance(value, dict) for value in content.values())
+    return list(content) if several else []
 
 
 def write_trace_picks(path: Path, picks: Mapping[str, Sequence[StoredPick]]) -> None:
@@ -109,6 +113,13 @@ def _table(path: Path, *columns: str) -> list[dict[str, str]]:
         if missing:
             raise ValueError(f"{path} lacks the column {missing[0]}")
         return list(reader)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(_bytes(path))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
 
 
 def _bytes(path: Path) -> bytes:

@@ -12,10 +12,13 @@ import numpy as np
 from keras import ops
 
 from edge.card import Card, CellSpec, InputSpec, StreamSpec, card_path
+from edge.pick import format_time, parse_time
 from edge.picker import Picker
 from edge.timeline import Block, Timeline
 from zoo.data.records import Record, records_of
 from zoo.data.seisbench import Trace, read_traces
+from zoo.data.streams import stream_records
+from zoo.data.teachers import Teachers, read_teachers
 from zoo.data.windows import TrainingSet, WindowMixer
 from zoo.network import predict
 from zoo.passes import WindowAnswerer, WindowRecorder, coarse
@@ -29,6 +32,8 @@ NORMALISATIONS: dict[str, dict[str, Any]] = {
 }
 SHARES = {"analyst": 0.33, "correlation": 0.12, "consensus": 0.22, "automatic": 0.10, "noise": 0.23}
 """Of the training windows, by label quality; a quality that the data lack falls out."""
+CONTINUOUS_SHARE = 0.2
+"""Of the windows, from continuous records, beside those of `SHARES`."""
 
 OFFSET_WEIGHT = 5.0
 """Of a squared offset error in cells against a nat of cross-entropy: 1/50 per sample² at S = 16."""
@@ -172,13 +177,15 @@ class Checkpoint(keras.callbacks.Callback):
         print("  dev " + "  ".join(f"{k} {v:.3f}" for k, v in scores.items()), flush=True)
 
 
-def groups_of(traces: list[Trace], spec: InputSpec) -> dict[str, tuple[float, list[Record]]]:
+def groups_of(
+    traces: list[Trace], spec: InputSpec, teachers: Teachers | None = None
+) -> dict[str, tuple[float, list[Record]]]:
     """Records by label quality with their shares."""
     by_quality: dict[str, list[Trace]] = {}
     for trace in traces:
         by_quality.setdefault(trace.quality, []).append(trace)
     return {
-        quality: (SHARES.get(quality, 0.1), records_of(members, spec))
+        quality: (SHARES.get(quality, 0.1), records_of(members, spec, teachers))
         for quality, members in sorted(by_quality.items())
     }
 
@@ -197,6 +204,19 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument(
         "--dev", type=Path, required=True, help="SeisBench folder whose dev split chooses the best"
+    )
+    parser.add_argument(
+        "--teachers", type=Path, action="append", default=[], metavar="FILE",
+        help="picks of several pickers on the traces, {picker: {trace: [[phase, sample, prob], …]}}: where "
+        "two or more of those that all files hold agree, they label phases that nobody picked",
+    )  # fmt: skip
+    parser.add_argument(
+        "--continuous", type=Path, metavar="FOLDER",
+        help="continuous records with manifest.csv, peer_consensus_picks.csv and peer_picks_raw.csv",
+    )  # fmt: skip
+    parser.add_argument("--continuous-source", metavar="NAME", help="the source of them to train on")
+    parser.add_argument(
+        "--continuous-from", type=parse_time, default=0, metavar="TIME", help="and from when on"
     )
     parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and log")
     parser.add_argument("-n", type=int, default=8, help="base width (default 8)")
@@ -242,13 +262,23 @@ def prepare(args: argparse.Namespace) -> tuple[Card, WindowMixer, DevScore]:
         },
     )
     card.check()
-    groups = groups_of([trace for traces in train_traces.values() for trace in traces], card.input)
+    teachers = read_teachers(args.teachers) if args.teachers else None
+    groups = groups_of([trace for traces in train_traces.values() for trace in traces], card.input, teachers)
+    if args.continuous:
+        streams = stream_records(args.continuous, args.continuous_source, args.continuous_from, card.input)
+        groups["continuous"] = (CONTINUOUS_SHARE, streams)
+        card.training["data"][args.continuous.resolve().name] = len(streams)
     return card, WindowMixer(groups, card.input, config.S), DevScore(card, dev_traces)
 
 
 def _command(args: argparse.Namespace) -> str:
     """The command line with names in place of paths and every setting spelled out."""
     words = ["edge-train", args.network, *(f"--data {folder.resolve().name}" for folder in args.data)]
+    words += [f"--teachers {file.name}" for file in args.teachers]
+    if args.continuous:
+        words += [f"--continuous {args.continuous.resolve().name}"]
+        words += [f"--continuous-source {args.continuous_source}"]
+        words += [f"--continuous-from {format_time(args.continuous_from)}"]
     words += [f"--dev {args.dev.resolve().name}", f"-n {args.n}", f"-S {args.S}", f"-T {args.T}"]
     for name in ("steps", "epoch", "batch", "learning_rate", "seed", "highpass", "normalisation"):
         words.append(f"--{name.replace('_', '-')} {getattr(args, name)}")

@@ -1,6 +1,6 @@
 """Labelled traces made ready for training: at the model's rate and through the station's own high-pass."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from edge.preprocess import HighPass
 from edge.resample import Resampler, resample
 from zoo.data.labels import Arrival
 from zoo.data.seisbench import Trace
+from zoo.data.teachers import Teachers
 
 S_AFTER_P_S = 0.1
 P_BEFORE_S_S = 25.0
@@ -32,8 +33,9 @@ class Record:
     unknown: tuple[tuple[float, float], ...]
 
 
-def record_of(trace: Trace, spec: InputSpec) -> Record:
-    """Resamples and high-passes one trace exactly as the station does, and converts its labels."""
+def record_of(trace: Trace, spec: InputSpec, taught: Sequence[Arrival] = ()) -> Record:
+    """Resamples and high-passes one trace exactly as the station does, and converts its labels and what
+    teachers say of its unpicked phases (`taught`, at the trace's own rate)."""
     samples = resample(np.asarray(trace.samples, np.float64), trace.rate, spec.rate_hz)
     if spec.highpass_hz is not None:
         samples = HighPass(spec.highpass_hz, spec.rate_hz).feed(samples)
@@ -55,11 +57,12 @@ def record_of(trace: Trace, spec: InputSpec) -> Record:
         arrivals.append(Arrival("S", s, timed, weight))
         if trace.p_unlabelled:
             unknown.append((s - P_BEFORE_S_S * spec.rate_hz, s))
+    arrivals += [arrival.at(arrival.sample * scale) for arrival in taught]
     inside = tuple(arrival for arrival in arrivals if 0 <= arrival.sample < len(samples))
     return Record(trace.name, trace.source, samples.astype(np.float32), inside, tuple(unknown))
 
 
-def records_of(traces: Iterable[Trace], spec: InputSpec) -> list[Record]:
-    """All traces of at least one second."""
-    records = (record_of(trace, spec) for trace in traces)
+def records_of(traces: Iterable[Trace], spec: InputSpec, teachers: Teachers | None = None) -> list[Record]:
+    """All traces of at least one second, with the teachers' labels for phases that nobody picked."""
+    records = (record_of(trace, spec, teachers.arrivals(trace) if teachers else ()) for trace in traces)
     return [record for record in records if len(record.samples) >= spec.rate_hz]
