@@ -70,7 +70,7 @@ class Archive:
         delivered = np.zeros(len(streams), np.bool)
         for instrument, members in numbers.items():
             codes = {streams[number].channels[0]: int(records[number]) for number in members}
-            kept = _that_go_together(codes)
+            kept = that_go_together(codes)
             delivered[[number for number in members if streams[number].channels[0] in kept]] = True
             if kept:
                 channels = tuple(sorted(kept, key=_component_rank))
@@ -193,7 +193,7 @@ def _unfit(record: MS3Record) -> str | None:
     return None
 
 
-def _that_go_together(codes: Mapping[str, int]) -> set[str]:
+def that_go_together(codes: Mapping[str, int]) -> set[str]:
     """Of the channels of one instrument, with their records: all if up to three, else the fullest set."""
     if len(codes) <= 3:
         return set(codes)

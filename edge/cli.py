@@ -94,7 +94,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 at the end of the data or when told to stop, 2 after one line on what is wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["doctor"]:
-        return doctor.main(arguments[1:])
+        try:
+            return doctor.main(arguments[1:])
+        except BrokenPipeError:
+            return _unheard()
     args = parse(arguments)
     stop = threading.Event()
 
@@ -108,15 +111,19 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return run(args, stop)
     except BrokenPipeError:
-        # The reader of our output is gone (edge-pick … | head): nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _unheard()
     except KeyboardInterrupt:
         report("stopped at once; picks may not have been written")
         return 2
     except (OSError, ValueError, BackendError, DeviceError) as error:
         report(str(error))
         return 2
+
+
+def _unheard() -> int:
+    """The reader of our output is gone (edge-pick … | head): nobody is left to tell."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def run(args: argparse.Namespace, stop: threading.Event) -> int:
@@ -159,8 +166,10 @@ def replay(
     """Picks of files, as fast as the CPU allows. ValueError if there is nothing to replay."""
     captures = [
         capture
-        for path in args.replay
-        if not holds_miniseed(path) and (capture := find_capture(path, declared(args), args.protocol))
+        for path in dict.fromkeys(args.replay)
+        if path.is_file()
+        and not holds_miniseed(path)
+        and (capture := find_capture(path, declared(args), args.protocol))
     ]
     captured = {capture.path for capture in captures}
     records = [path for path in args.replay if path not in captured]
@@ -226,8 +235,7 @@ def listen(
     for arrived in line:
         for arrival_ns, packet in arrived.packets:
             yield from station.feed(packet, arrival_ns)
-        if line.silent:  # a pick must not wait for data that may never come
-            yield from station.flush()
+        yield from station.rest(arrived.arrival_ns)
     yield from station.flush()
     report(line.summary())
     for text in station.clocks():

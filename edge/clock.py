@@ -16,7 +16,7 @@ _S = 1_000_000_000
 
 _MARK_WINDOW_S = 600.0
 _MARK_OUTLIER_S = 1e-3
-_MARKS_TO_STEP = 5
+_MARKS_TO_BEGIN, _MARKS_TO_STEP = 2, 5
 _MARKS_TO_FIT_EACH = 30
 _UNKNOWN_SLOPE, _STEADY_SLOPE = 30e-6, 1e-6
 """What the rate of a crystal is off before its marks tell, and what it changes within minutes."""
@@ -28,7 +28,10 @@ _HOLDOVER = 0.5e-6
 _ARRIVAL_WINDOW_S = 1200.0
 _BUCKETS_S = (1.0, 10.0)
 """Arrivals are thinned to the earliest of each bucket, short ones first, for a quick start."""
-_EARLY_S = 0.05
+_LEAST_BUCKETS, _SPREAD_BUCKETS = 3, 12
+_LEAST_ARRIVALS = 5
+_POINT_SIGMA_S = 1e-3
+_EARLY_S, _EARLY_SHARE = 0.05, 0.5
 _TYPICAL_JITTER_S = 0.05
 _LINK_S = 0.005
 """What no fit of arrivals can see: the delay that even the quickest packet had."""
@@ -73,7 +76,8 @@ class MarkFit:
     """A digitizer's clock against the PPS marks it saw in the last ten minutes.
 
     A mark off the line by more than 1 ms (and five sigma) is ignored; five in a row that agree with each
-    other begin a new line: the digitizer's UTC was set anew, by a leap second for instance.
+    other begin a new line: the digitizer's UTC was set anew, by a leap second for instance. The first line
+    takes two that agree.
     """
 
     def __init__(self) -> None:
@@ -85,11 +89,11 @@ class MarkFit:
     def feed(self, mark: TimeMark) -> None:
         """Take one mark."""
         point = (mark.device_ns, mark.utc_ns - mark.device_ns, max(mark.sigma_s, 1e-9))
-        if self.line is not None and self._strays_from(self.line, point):
+        if self.line is None or self._strays_from(self.line, point):
             if self._strays and abs(self._strays[-1][1] - point[1]) / _S > _tolerance(point[2]):
                 self._strays.clear()
             self._strays.append(point)
-            if len(self._strays) < _MARKS_TO_STEP:
+            if len(self._strays) < (_MARKS_TO_BEGIN if self.line is None else _MARKS_TO_STEP):
                 return
             self._points = deque(self._strays[:-1])
         self._strays.clear()
@@ -128,47 +132,79 @@ class ArrivalFit:
     """A digitizer's clock against the times at which its packets arrived, of the last twenty minutes.
 
     A packet may come late by any time but never early, so the line follows the lower edge: the earliest
-    arrival of every ten seconds. `slope_sigma`: how far the digitizer's rate may be off, s/s.
+    arrival of every ten seconds. `slope_sigma`: how far the digitizer's rate may be off, s/s. `spread_s`: how
+    late packets usually are within ten seconds, at most; None in the first seconds.
     """
 
     def __init__(self, slope_sigma: float) -> None:
         self.line: Line | None = None
         self._slope_sigma = slope_sigma
+        self._clear()
+
+    def _clear(self) -> None:
         self._points: deque[tuple[int, int, float]] = deque()
-        self._bucket: tuple[int, int, float] | None = None
-        self._bucket_began_ns = self._began_ns = 0
-        self._arrivals = 0
+        self._latest_s: deque[float] = deque(maxlen=_SPREAD_BUCKETS)
+        self._per_bucket = 0.0
+        self._bucket: _Bucket | None = None
+        self._began_ns = 0
+
+    @property
+    def spread_s(self) -> float | None:
+        # Not the largest: one stall is not what is usual.
+        return sorted(self._latest_s)[-2] if len(self._latest_s) >= _LEAST_BUCKETS else None
 
     def feed(self, device_ns: int, offset_ns: int) -> None:
         """Take one arrival: `offset_ns` is the UTC of its arrival minus `device_ns`, when it was sent."""
-        if self.line is not None and offset_ns < self.line.offset(device_ns) - _EARLY_S * _S:
-            self._points.clear()  # all of those had been delayed
-            self._bucket, self._arrivals = None, 0
-        self._arrivals += 1
+        early_s = max(_EARLY_S, _EARLY_SHARE * (self.spread_s or 0.0))
+        if self.line is not None and offset_ns < self.line.offset(device_ns) - early_s * _S:
+            self._clear()  # all of those had been delayed
+        late_ns = offset_ns - self.line.offset(device_ns) if self.line else 0
         if self._bucket is None:
-            self._bucket_began_ns = device_ns
+            self._bucket = _Bucket(device_ns, (device_ns, offset_ns), late_ns, late_ns)
             if not self._points:
                 self._began_ns = device_ns
-        expected_ns = self.line.offset(device_ns) if self.line else offset_ns
-        if self._bucket is None or offset_ns - expected_ns < self._bucket[2] * _S:
-            # The third place holds the lead over the line until the bucket is full.
-            self._bucket = (device_ns, offset_ns, (offset_ns - expected_ns) / _S)
+        bucket = self._bucket
+        bucket.arrivals += 1
+        bucket.latest_ns = max(bucket.latest_ns, late_ns)
+        if late_ns <= bucket.earliest_ns:
+            bucket.earliest_ns, bucket.earliest = late_ns, (device_ns, offset_ns)
             if not self._points:
                 self.line = Line(device_ns, offset_ns, self.line.slope if self.line else 0.0)
+                bucket.latest_ns -= min(late_ns, 0)
+                bucket.earliest_ns = 0
         shortest, longest = _BUCKETS_S
         length_s = min(longest, max(shortest, (device_ns - self._began_ns) / (8 * _S)))
-        if device_ns - self._bucket_began_ns >= length_s * _S:
-            self._close_bucket(self._bucket)
+        lasted_s = (device_ns - bucket.began_ns) / _S
+        if lasted_s >= longest or (lasted_s >= length_s and bucket.arrivals >= _LEAST_ARRIVALS):
+            self._close(bucket)
 
-    def _close_bucket(self, earliest: tuple[int, int, float]) -> None:
-        self._points.append((earliest[0], earliest[1], 1e-3))
+    def _close(self, bucket: "_Bucket") -> None:
         self._bucket = None
+        spread_s = (bucket.latest_ns - bucket.earliest_ns) / _S
+        self._points.append((*bucket.earliest[:2], max(_POINT_SIGMA_S, spread_s / bucket.arrivals)))
+        self._latest_s.append(spread_s)
+        self._per_bucket += (bucket.arrivals - self._per_bucket) / min(len(self._points), _SPREAD_BUCKETS)
         while self._points[-1][0] - self._points[0][0] > _ARRIVAL_WINDOW_S * _S:
             self._points.popleft()
         self.line = fit_line(self._points, 0.0, self._slope_sigma, late=True)
 
     def sigma_s(self) -> float:
         """Standard error of the line; infinite before the first arrival."""
-        if not self._arrivals:
+        if self.line is None:
             return float("inf")
-        return float(np.hypot(_LINK_S, _TYPICAL_JITTER_S / self._arrivals))
+        spread_s = self.spread_s
+        if spread_s is None:
+            arrivals = self._per_bucket * len(self._points) + (self._bucket.arrivals if self._bucket else 0)
+            return float(np.hypot(_LINK_S, _TYPICAL_JITTER_S / max(arrivals, 1.0)))
+        return float(np.hypot(_LINK_S, spread_s / self._per_bucket))
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """Arrivals of some seconds: the earliest of them, and how late it and the latest are by the line."""
+
+    began_ns: int
+    earliest: tuple[int, int]
+    earliest_ns: int
+    latest_ns: int
+    arrivals: int = 0

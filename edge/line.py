@@ -31,7 +31,7 @@ class Arrived:
 
 
 class Line:
-    """Iterating yields `Arrived` until the source ends. `silent`: nothing has come for 10 s.
+    """Iterating yields `Arrived` until the source ends.
 
     `report` gets a line for whatever changes: silence, what was recognised, what no longer is.
     """
@@ -52,10 +52,6 @@ class Line:
             return cls(args.udp, UdpSource(args.udp, stop, report), detector, report)
         source = SerialSource(args.device, detector.baud or _ANY_BAUD, stop, report)
         return cls(args.device, source, detector, report)
-
-    @property
-    def silent(self) -> bool:
-        return self._watch.silent
 
     @property
     def bits_per_s(self) -> float:
@@ -103,7 +99,7 @@ def add_line_arguments(parser: argparse.ArgumentParser, source: argparse._Mutual
     )
     parser.add_argument(
         "--columns", type=_columns, metavar="NAME,NAME,…",
-        help="of plain lines: millis, micros, seconds, z, n, e, - for one to pass over (default: found out)",
+        help="of plain lines: millis, micros, seconds, z, n, e (x, y), - to pass over (default: found out)",
     )  # fmt: skip
     parser.add_argument("--unit", help="of the samples, where the wire does not tell, e.g. m/s")
 

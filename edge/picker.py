@@ -9,6 +9,7 @@ windows are filled with zeros, as in training.
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from edge.model import Network
 from edge.pick import NS, Phase, Pick, pick_id
 from edge.preprocess import HighPass, normaliser
 from edge.timeline import Block
-from firmware_bridge.packet import Clock, Stream
+from firmware_bridge.packet import Stream
 
 NOISE_S = (3.0, 0.3)
 """Noise window of the SNR: from 3 s to 0.3 s before the onset."""
@@ -51,7 +52,7 @@ class Picker:
         self._signal: NDArray[np.float64] = np.zeros((0, 3))
         self._signal_start = 0  # index in the segment of the first sample held
         self._cells_done = 0
-        self._anchors: deque[tuple[int, int]] = deque()  # (index in the segment, its UTC nanoseconds)
+        self._anchors: deque[tuple[int, Block]] = deque()  # where in the segment each block began
         self._next_end = self._card.stream.hop
 
     @property
@@ -64,9 +65,7 @@ class Picker:
         if block.starts_segment:
             picks = self.flush()
         self._stream: Stream = block.stream
-        self._clock: Clock = block.clock
-        self._clock_sigma = block.sigma_s
-        self._anchors.append((self._length, block.start_ns))
+        self._anchors.append((self._length, replace(block, samples=block.samples[:0])))
         samples = block.samples if self._highpass is None else self._highpass.feed(block.samples)
         self._signal = np.concatenate([self._signal, samples])
         while self._length >= self._next_end:
@@ -114,13 +113,13 @@ class Picker:
             while len(self._anchors) > 1 and self._anchors[1][0] <= self._signal_start:
                 self._anchors.popleft()
 
-    def _time_ns(self, sample: float) -> int:
-        index, start_ns = next(a for a in reversed(self._anchors) if a[0] <= max(sample, 0.0))
-        return start_ns + round((sample - index) * NS / self._rate)
+    def _anchor(self, sample: float) -> tuple[int, Block]:
+        return next(anchor for anchor in reversed(self._anchors) if anchor[0] <= max(sample, 0.0))
 
     def _pick(self, onset: Onset, now: int) -> Pick:
         card = self._card
-        time_ns = self._time_ns(onset.sample)
+        index, block = self._anchor(onset.sample)
+        time_ns = block.start_ns + round((onset.sample - index) * NS / self._rate)
         snr_db, amp = self._strength(onset)
         return Pick(
             id=pick_id(
@@ -138,8 +137,8 @@ class Picker:
             sigma=card.sigma_s[onset.phase],
             snr_db=snr_db,
             amp=amp,
-            clock=self._clock,
-            clock_sigma=self._clock_sigma,
+            clock=block.clock,
+            clock_sigma=block.sigma_s,
             latency_s=(now - onset.sample) / self._rate,
             model=card.identity,
         )

@@ -42,7 +42,7 @@ class LineWatch:
 
     def feed(self, arrival_ns: int, n_bytes: int) -> list[str]:
         """How much came in one step of the source: lines for the operator, seldom any."""
-        if self._heard_ns is None or n_bytes:
+        if self._heard_ns is None or n_bytes or arrival_ns < self._heard_ns:  # the clock was set back
             self._heard_ns = arrival_ns
         was_silent, self.silent = self.silent, arrival_ns - self._heard_ns >= _SILENCE_S * 1_000_000_000
         if self.silent and not was_silent:

@@ -1,17 +1,19 @@
 """The chain of each instrument: packets to the time line, to the picker, to picks."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
 
+from edge.archive import that_go_together
 from edge.model import Network
-from edge.pick import Phase, Pick
+from edge.pick import NS, Phase, Pick
 from edge.picker import Picker
 from edge.resample import check_rate
 from edge.timekeeper import ClockStep, Timekeeper
-from edge.timeline import Block, Timeline
+from edge.timeline import Block, Timeline, component_slots
 from firmware_bridge.packet import Packet
 
 Report = Callable[[str], None]
@@ -19,6 +21,7 @@ LIVE_LAG_S = 5.0
 """So much data of its other channels a live instrument waits for one that lags."""
 ALIKE = 1.1
 """Channels whose sensitivities differ by a larger factor share no unit of amplitude."""
+SILENCE_S = 10
 FLAT_S = 30.0
 """A component that has not moved for so long is reported as dead."""
 ROUNDING = 1e-12
@@ -88,6 +91,7 @@ class Station:
         self._keepers: dict[str, Timekeeper] = {}
         self._new: dict[str, list[Packet]] = {}  # what waits until its instrument's channels are known
         self._chains: dict[str, _Chain] = {}
+        self._heard_ns: dict[str, int] = {}  # last arrival of each instrument that is not silent
         self._told: set[str] = set()
 
     def feed(self, packet: Packet, arrival_ns: int | None = None) -> list[Pick]:
@@ -96,22 +100,35 @@ class Station:
         reported once and skipped; what else the instrument sends, and the others, go on."""
         key = packet.stream.instrument
         keeper = self._keepers.setdefault(key, Timekeeper())
+        if arrival_ns is not None:
+            self._heard_ns[key] = arrival_ns
         try:
             return self._take(key, keeper.feed(packet, arrival_ns))
         except ValueError as error:
             self._skip(key, error)
             return []
 
+    def rest(self, now_ns: int) -> list[Pick]:
+        """As time passes: ends the segments of instruments silent for 10 s, as their data may never go on."""
+        picks = []
+        for key, heard_ns in list(self._heard_ns.items()):
+            if now_ns < heard_ns:  # the clock was set back
+                self._heard_ns[key] = now_ns
+            elif now_ns - heard_ns > SILENCE_S * NS:
+                del self._heard_ns[key]
+                picks += self._finish(key)
+        return picks
+
     def flush(self) -> list[Pick]:
         """Ends all segments: the picks among the last samples of each instrument. Reports what its time line
         had to break or drop, unless that is known already."""
-        picks = []
-        for key, keeper in self._keepers.items():
-            picks += self._take(key, keeper.flush())
-            picks += self._begin(key)
-            if chain := self._chains.get(key):
-                picks += self._end(chain)
-                self._summarize(key, chain)
+        return [pick for key in self._keepers for pick in self._finish(key)]
+
+    def _finish(self, key: str) -> list[Pick]:
+        picks = self._take(key, self._keepers[key].flush()) + self._begin(key)
+        if chain := self._chains.get(key):
+            picks += self._end(chain)
+            self._summarize(key, chain)
         return picks
 
     def _take(self, key: str, items: Sequence[Packet | ClockStep]) -> list[Pick]:
@@ -152,18 +169,22 @@ class Station:
     def _begin(self, key: str) -> list[Pick]:
         """Starts the chain of the channels that wait, over where there was one, and feeds it with them."""
         waiting = self._new.pop(key, [])
-        codes = dict.fromkeys(code for packet in waiting for code in packet.stream.channels)
-        if not codes:
+        counts = Counter(code for packet in waiting for code in packet.stream.channels)
+        if not counts:
             return []
         announced = self._channels.get(key)
-        channels = announced or tuple(codes)
+        channels = announced or _in_order(that_go_together(counts))
         picks: list[Pick] = []
-        before = self._chains.pop(key, None)
+        before = self._chains.get(key)
         if before:
-            picks = self._end(before)
-            self._summarize(key, before)
             together = dict.fromkeys((*before.channels, *channels))
-            channels = tuple(together) if len(together) <= 3 else tuple(codes)
+            if len(together) > 3 and len(channels) < 3:
+                was, now = ", ".join(before.channels), ", ".join(channels)
+                self._skip(key, ValueError(f"{now} beside {was}"))
+                return []
+            channels = _in_order(together) if len(together) <= 3 else channels
+            picks = self._end(self._chains.pop(key))
+            self._summarize(key, before)
             was, now = ",".join(before.channels), ",".join(channels)
             self._report(f"{key}: sends {now} instead of {was} now, starting over")
         rate = self._network.card.input.rate_hz
@@ -175,7 +196,11 @@ class Station:
         chain = _Chain(channels, timeline, Picker(self._network, self._thresholds), FlatWatch(rate))
         self._chains[key] = chain
         for packet in waiting:
-            picks += self._route(key, chain, packet)
+            if announced or set(packet.stream.channels) <= set(channels):
+                picks += self._route(key, chain, packet)
+            else:
+                beside = ", ".join(packet.stream.channels)
+                self._skip(key, ValueError(f"{beside} beside {', '.join(channels)}"))
         return picks
 
     def _end(self, chain: _Chain) -> list[Pick]:
@@ -225,6 +250,10 @@ def _shown(waiting: Sequence[Packet]) -> bool:
         for code in packet.stream.channels:
             seconds[code] = seconds.get(code, 0.0) + len(packet.samples) / (packet.rate or 1.0)
     return again and (len(seconds) >= 3 or max(seconds.values()) >= LIVE_LAG_S)
+
+
+def _in_order(codes: Collection[str]) -> tuple[str, ...]:
+    return tuple(code for code in component_slots(tuple(codes)) if code)
 
 
 def _scale(packet: Packet) -> tuple[float, str]:

@@ -6,33 +6,30 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import accumulate
-from statistics import median
 
-from edge.clock import ArrivalFit, MarkFit
-from firmware_bridge.packet import Clock, Packet
+from edge.clock import ArrivalFit, Line, MarkFit
+from edge.rate import RateMeter
+from firmware_bridge.packet import Clock, Packet, TimeMark
 
 _S = 1_000_000_000
 
-_STEP_NS = _S // 10
-"""A correction up to so much is made gradually, a larger one at once."""
+_STEP_NS, _STEP_SPREAD = _S // 10, 0.7
+"""A correction up to so much, or that share of how arrivals vary, is made gradually, a larger one at once."""
 _STEP_SHARE = 0.25
 """Gradually: by so much of a sample per packet, far from a gap."""
 _RATE_SIGMA = 50e-6
 _COUNTED_RATE_SIGMA = 5e-3
 _REBOOT_NS = 10 * _S
 """A device clock that falls back by more began anew; by less, the packet came late."""
-_LATE_NS = _S // 20
-"""Later than the clock expects: samples may be missing before it, or it was held up on its way."""
+_BREAK_NS = _S
+_ANOTHER_CLOCK_NS = 2 * _S
+_LATE_NS, _LATE_SHARE = _S // 20, 1.5
+"""Later than the clock expects, and than packets usually are: something has changed."""
 _DECIDE_NS = 5 * _S
 """Held up packets have come by then; if all are as late, samples are missing."""
-_HOST_STEP_NS = _S
-_HOST_STEP_AFTER_NS = 10 * _S
+_HOST_STEP_NS, _HOST_STEP_AFTER_NS = _S // 10, 10 * _S
 """An arrival later than expected by so much, for so long: the clock of this computer was set forward."""
-_RATE_SPAN_NS = 3 * _S
-_RATE_PACKETS = 6
-_RATES = (20, 25, 31.25, 40, 50, 62.5, 80, 100, 125, 200, 250, 400, 500, 1000)
-_RATE_TOLERANCE = 0.02
+_HOLDOVER_SIGMA_S = 0.005
 _DAY_NS = 86_400 * _S
 _LEAP_SLACK_NS = 5 * _S
 _ASK_EVERY_NS = 10 * _S
@@ -62,9 +59,11 @@ class Timekeeper:
     packets says how well. Corrections are made gradually, never by a jump that would look like a gap,
     unless they exceed 0.1 s.
 
-    Without a time on the wire, packets that come 50 ms later than expected wait up to 5 s, until it shows
-    whether they were held up or samples are missing before them; without a rate, the packets of the
-    first 3 s wait until it has been measured.
+    A digitizer that loses its GNSS fix, and counts by its own clock from then on, goes on from its last UTC.
+
+    Without a time on the wire, packets that come later than expected, by 50 ms and more than they usually do,
+    wait up to 5 s, until it shows whether they were held up or samples are missing before them; without a
+    rate, packets wait for 3 to 10 s until it has been measured.
     """
 
     def __init__(self, vouched: Callable[[], Clock] = host_clock) -> None:
@@ -72,11 +71,16 @@ class Timekeeper:
         self._vouched = vouched
         self._host: Clock = "host"
         self._asked_ns: int | None = None
-        self._due_ns: dict[tuple[str, ...], int] = {}  # of channels whose packets carry UTC
+        self._due_ns: dict[tuple[str, ...], int] = {}  # UTC at which each kind of packet is due
+        self._by_wire: bool | None = None  # whether the last packet brought its UTC
+        self._arrival_ns: int | None = None  # of the last packet
         self._leap_ns = 0
         self._held: deque[tuple[Packet, int]] = deque()
+        self._meter = RateMeter()
         self._rate: float | None = None
-        self._count_ns = 0  # device time of the next sample where the wire has none
+        self._count_ns: dict[
+            tuple[str, ...], int
+        ] = {}  # device time of the next sample where the wire has none
         self._begin(_RATE_SIGMA)
 
     def _begin(self, slope_sigma: float) -> None:
@@ -84,7 +88,9 @@ class Timekeeper:
         self._arrivals = ArrivalFit(slope_sigma)
         self._offset_ns: int | None = None  # as applied last
         self._newest_ns: int | None = None  # device time of the newest packet
+        self._due_device_ns: int | None = None  # and of the next one
         self._late_since_ns: int | None = None
+        self._late_ns = 0  # how late arrivals have been at least, since then
 
     @property
     def rate_error_ppm(self) -> float | None:
@@ -99,25 +105,31 @@ class Timekeeper:
         ValueError where the packet needs it and it is None: always without UTC or PPS marks.
         """
         if packet.start_ns is not None and packet.clock != "device":
-            return self._with_utc(packet, packet.start_ns)
-        if packet.start_ns is not None and packet.rate is not None:
-            return self._timed(packet, packet.start_ns, packet.rate, arrival_ns)
-        if arrival_ns is None:
+            out = self._with_utc(packet, packet.start_ns)
+        elif packet.start_ns is not None and packet.rate is not None:
+            out = self._timed(packet, packet.start_ns, packet.rate, arrival_ns)
+        elif arrival_ns is None:
             raise ValueError("it has sent no UTC, so only a live line can tell its time")
-        if self._newest_ns is None:
-            self._begin(_COUNTED_RATE_SIGMA)
-        self._held.append((packet, arrival_ns))
-        return self._settled(ended=False)
+        else:
+            if self._newest_ns is None:
+                self._begin(_COUNTED_RATE_SIGMA)
+            if packet.rate is None and self._rate is None:
+                self._rate = self._meter.feed(len(packet.samples), arrival_ns)
+            self._held.append((packet, arrival_ns))
+            out = self._settled(ended=False)
+        self._arrival_ns = arrival_ns
+        return out
 
     def flush(self) -> list[Packet | ClockStep]:
         """End of data, or a silent line: what still waits, as well as it can be timed."""
         return self._settled(ended=True)
 
     def _with_utc(self, packet: Packet, start_ns: int) -> list[Packet | ClockStep]:
-        due_ns = self._due_ns.get(packet.stream.channels)
-        out: list[Packet | ClockStep] = [packet]
         if packet.rate is None:
-            return out
+            return [packet]
+        channels = packet.stream.channels
+        due_ns = self._due_ns.get(channels)
+        out: list[Packet | ClockStep] = [packet]
         half_sample_ns = _S / packet.rate / 2
         if (
             due_ns is not None
@@ -127,57 +139,105 @@ class Timekeeper:
         ):
             self._leap_ns = start_ns
             out.insert(0, ClockStep("leap second"))
-        self._due_ns[packet.stream.channels] = start_ns + _span_ns(packet, packet.rate)
+        elif self._by_wire is False and due_ns is not None and abs(start_ns - due_ns) > half_sample_ns:
+            out.insert(0, ClockStep(f"clock set anew by {(start_ns - due_ns) / _S:+.3f} s"))
+        self._by_wire = True
+        self._due_ns[channels] = start_ns + _span_ns(packet, packet.rate)
         return out
 
     def _timed(
         self, packet: Packet, device_ns: int, rate: float, arrival_ns: int | None
     ) -> list[Packet | ClockStep]:
         out: list[Packet | ClockStep] = []
-        if self._newest_ns is not None and device_ns < self._newest_ns - _REBOOT_NS:
+        channels = packet.stream.channels
+        if self._by_wire:
+            self._hold_over(device_ns, self._due_ns.get(channels), arrival_ns)
+        elif self._newest_ns is not None and device_ns < self._newest_ns - _REBOOT_NS:
             self._begin(_RATE_SIGMA)
             out.append(ClockStep("the digitizer's clock began anew"))
-        self._newest_ns = max(device_ns, self._newest_ns or device_ns)
+        goes_on = self._due_device_ns is not None and abs(device_ns - self._due_device_ns) < _BREAK_NS
         if arrival_ns is not None:
-            self._follow(device_ns + _span_ns(packet, rate), arrival_ns)
+            self._follow(device_ns + _until_last_ns(packet, rate), arrival_ns, goes_on)
         if packet.mark:
             self._marks.feed(packet.mark)
-        marks_sigma_s, arrivals_sigma_s = self._marks.sigma_s(device_ns), self._arrivals.sigma_s()
-        by_marks = marks_sigma_s <= arrivals_sigma_s
-        line = self._marks.line if by_marks else self._arrivals.line
+        line, clock, sigma_s = self._best(device_ns, arrival_ns)
         if line is None:
             raise ValueError("it has sent no UTC, so only a live line can tell its time")
-        target_ns = line.offset(device_ns)
-        if self._offset_ns is None:
-            self._offset_ns = target_ns
-        off_ns = target_ns - self._offset_ns
-        if abs(off_ns) > _STEP_NS:
+        off_ns = self._correct(line, device_ns, rate)
+        if abs(off_ns) > self._step_ns:
             out.append(ClockStep(f"clock set anew by {off_ns / _S:+.3f} s"))
-            self._offset_ns = target_ns
-        else:
-            most_ns = round(_STEP_SHARE * _S / rate)
-            self._offset_ns += max(-most_ns, min(most_ns, off_ns))
-        left_s = (target_ns - self._offset_ns) / _S
-        sigma_s = math.hypot(marks_sigma_s if by_marks else arrivals_sigma_s, left_s)
-        start_ns = device_ns + self._offset_ns
-        clock = "gnss" if by_marks else self._host_clock(start_ns)
+        self._newest_ns = max(device_ns, self._newest_ns or device_ns)
+        self._due_device_ns = device_ns + _span_ns(packet, rate)
+        self._by_wire = False
+        start_ns = device_ns + (self._offset_ns or 0)
+        self._due_ns[channels] = start_ns + _span_ns(packet, rate)
+        if sigma_s is not None:
+            sigma_s = math.hypot(sigma_s, (line.offset(device_ns) + device_ns - start_ns) / _S)
         out.append(replace(packet, start_ns=start_ns, rate=rate, clock=clock, mark=None, sigma_s=sigma_s))
         return out
 
-    def _follow(self, device_ns: int, arrival_ns: int) -> None:
-        """Take an arrival into the fit, unless it is so late that it tells nothing."""
+    def _hold_over(self, device_ns: int, due_ns: int | None, arrival_ns: int | None) -> None:
+        """From UTC on the wire to the digitizer's own clock: the packet that follows at once is due then."""
+        self._begin(_RATE_SIGMA)
+        before_ns = self._arrival_ns
+        if due_ns is None or arrival_ns is None or before_ns is None:
+            return
+        if abs(arrival_ns - before_ns) < 2 * _BREAK_NS:
+            mark = TimeMark(device_ns, due_ns, _HOLDOVER_SIGMA_S)
+            self._marks.feed(mark)
+            self._marks.feed(mark)
+
+    def _best(self, device_ns: int, arrival_ns: int | None) -> tuple[Line | None, Clock, float | None]:
+        """The better fit at a time, whose clock that is, and its standard error where somebody vouches."""
+        marks_sigma_s, arrivals_sigma_s = self._marks.sigma_s(device_ns), self._arrivals.sigma_s()
+        arrivals_sigma_s = math.hypot(arrivals_sigma_s, self._late_ns / _S)
+        host = self._host_clock(arrival_ns) if arrival_ns is not None else self._host
+        if self._marks.line and (host == "host" or marks_sigma_s <= arrivals_sigma_s):
+            return self._marks.line, "gnss", marks_sigma_s
+        return self._arrivals.line, host, arrivals_sigma_s if host == "ntp" else None
+
+    def _correct(self, line: Line, device_ns: int, rate: float) -> int:
+        """Brings the offset nearer to a line, gradually unless it is too far off: how far it was."""
+        target_ns = line.offset(device_ns)
+        if self._offset_ns is None or self._newest_ns is None:
+            self._offset_ns = target_ns
+            return 0
+        drifted_ns = self._offset_ns + round(line.slope * (device_ns - self._newest_ns))
+        off_ns = target_ns - drifted_ns
+        most_ns = round(_STEP_SHARE * _S / rate) if abs(off_ns) <= self._step_ns else abs(off_ns)
+        self._offset_ns = drifted_ns + max(-most_ns, min(most_ns, off_ns))
+        return off_ns
+
+    @property
+    def _step_ns(self) -> int:
+        return max(_STEP_NS, round(_STEP_SPREAD * _S * (self._arrivals.spread_s or 0.0)))
+
+    def _usually_late_ns(self, least_ns: int) -> int:
+        """Packets come later than this only if something has changed."""
+        return max(least_ns, round(_LATE_SHARE * _S * (self._arrivals.spread_s or 0.0)))
+
+    def _follow(self, device_ns: int, arrival_ns: int, goes_on: bool) -> None:
+        """Take an arrival into the fit.
+
+        `device_ns`: when the last sample was taken, before which nothing can be sent. `goes_on`: the device's
+        clock follows the packet before. If it does not, and does not fit the time that has passed by here
+        either, it is another clock: a restart, or a counter that wrapped around in a long silence.
+        """
         offset_ns = arrival_ns - device_ns
         line = self._arrivals.line
-        if line is None or offset_ns - line.offset(device_ns) < _HOST_STEP_NS:
-            self._late_since_ns = None
+        late_ns = 0 if line is None else offset_ns - line.offset(device_ns)
+        if not goes_on and line is not None and abs(late_ns) > _ANOTHER_CLOCK_NS:
+            self._arrivals, self._marks = ArrivalFit(_RATE_SIGMA), MarkFit()
+            self._late_since_ns, self._late_ns = None, 0
+        elif self._arrivals.spread_s is None or late_ns < self._usually_late_ns(_HOST_STEP_NS):
+            self._late_since_ns, self._late_ns = None, 0
         elif self._late_since_ns is None:
-            self._late_since_ns = arrival_ns
-            return
-        elif arrival_ns - self._late_since_ns < _HOST_STEP_AFTER_NS:
-            return
+            self._late_since_ns, self._late_ns = arrival_ns, late_ns
         else:
-            self._arrivals = ArrivalFit(_RATE_SIGMA)
-            self._late_since_ns = None
+            self._late_ns = min(self._late_ns, late_ns)
+            if arrival_ns - self._late_since_ns > _HOST_STEP_AFTER_NS:
+                self._arrivals = ArrivalFit(_RATE_SIGMA)
+                self._late_since_ns, self._late_ns = None, 0
         self._arrivals.feed(device_ns, offset_ns)
 
     def _host_clock(self, now_ns: int) -> Clock:
@@ -191,51 +251,40 @@ class Timekeeper:
         out: list[Packet | ClockStep] = []
         while self._held:
             packet, arrival_ns = self._held[0]
-            rate = packet.rate or self._measured_rate(ended)
-            if rate is None:
+            channels = packet.stream.channels
+            rate = packet.rate or self._rate
+            missing_ns = None if rate is None else self._missing_ns(channels, rate, ended)
+            if rate is None or missing_ns is None:
                 break
-            missing_ns = self._missing_ns(rate, ended)
-            if missing_ns is None:
-                break
-            self._count_ns += missing_ns
+            start_ns = self._count_ns.get(channels, 0) + missing_ns
             self._held.popleft()
-            out += self._timed(packet, self._count_ns, rate, arrival_ns)
-            self._count_ns += _span_ns(packet, rate)
+            out += self._timed(packet, start_ns, rate, arrival_ns)
+            self._count_ns[channels] = start_ns + _span_ns(packet, rate)
         return out
 
-    def _measured_rate(self, ended: bool) -> float | None:
-        """Samples per second by the arrivals of what waits, the usual rate next to it if one is near."""
-        if self._rate is None:
-            arrivals = [arrival_ns for _, arrival_ns in self._held]
-            counts = list(accumulate(len(packet.samples) for packet, _ in self._held))
-            half = len(counts) // 2
-            enough = half >= _RATE_PACKETS // 2 and arrivals[-1] - arrivals[0] >= _RATE_SPAN_NS
-            spans_ns = [later - earlier for earlier, later in zip(arrivals, arrivals[half:], strict=False)]
-            if not (enough or ended) or half == 0 or min(spans_ns) <= 0:
-                return None
-            gains = [later - earlier for earlier, later in zip(counts, counts[half:], strict=False)]
-            rate = median(n * _S / span for n, span in zip(gains, spans_ns, strict=True))
-            usual = min(_RATES, key=lambda known: abs(known / rate - 1))
-            self._rate = usual if abs(usual / rate - 1) < _RATE_TOLERANCE else max(round(rate, 1), 0.1)
-        return self._rate
-
-    def _missing_ns(self, rate: float, ended: bool) -> int | None:
+    def _missing_ns(self, channels: tuple[str, ...], rate: float, ended: bool) -> int | None:
         """Time of the samples missing before the first packet that waits; None while that is not known."""
         line = self._arrivals.line
-        if line is None:
+        if line is None or self._arrivals.spread_s is None:
             return 0
-        end_ns = self._count_ns
-        least_ns: int | None = None
+        limit_ns = self._usually_late_ns(_LATE_NS)
+        start_ns = self._count_ns.get(channels, 0)
+        lateness = []
         for packet, arrival_ns in self._held:
-            end_ns += _span_ns(packet, rate)
-            late_ns = arrival_ns - end_ns - line.offset(end_ns)
-            if late_ns < _LATE_NS // (1 if least_ns is None else 2):
-                return 0
-            least_ns = late_ns if least_ns is None else min(late_ns, least_ns)
-        if least_ns is None or not (ended or self._held[-1][1] - self._held[0][1] >= _DECIDE_NS):
+            if packet.stream.channels == channels:
+                last_ns = start_ns + _until_last_ns(packet, rate)
+                lateness.append(arrival_ns - last_ns - line.offset(last_ns))
+                if lateness[-1] < (limit_ns if len(lateness) == 1 else limit_ns // 2):
+                    return 0
+                start_ns += _span_ns(packet, rate)
+        if not (ended or abs(self._held[-1][1] - self._held[0][1]) >= _DECIDE_NS):
             return None
-        return round(round(least_ns * rate / _S) * _S / rate)
+        return round(round(min(lateness) * rate / _S) * _S / rate)
 
 
 def _span_ns(packet: Packet, rate: float) -> int:
     return round(len(packet.samples) * _S / rate)
+
+
+def _until_last_ns(packet: Packet, rate: float) -> int:
+    return round((len(packet.samples) - 1) * _S / rate)

@@ -163,8 +163,10 @@ class Decoder:
         return packets
 
     def _intact(self, start: int, end: int) -> bool:
-        wire = bytes(self._buffer[start:end])
-        return wire.endswith(_TRAILER) and not _xor(wire[len(_HEADER) : -len(_TRAILER)])
+        trailer = end - len(_TRAILER)  # looked at before up to 32 kB are copied
+        if self._buffer[trailer:end] != _TRAILER:
+            return False
+        return not _xor(self._buffer[start + len(_HEADER) : trailer])
 
     def _encloses_packet(self, start: int, end: int, config: _DeviceConfig) -> bool:
         """Whether a candidate of a new layout holds a good packet, as far as it is here."""
@@ -295,7 +297,7 @@ def _plausible(time_ms: int, word: int) -> bool:
     return 0 <= time_ms < _TIME_LIMIT_MS and bool(word & _CHANNEL_BITS)
 
 
-def _xor(data: bytes) -> int:
+def _xor(data: bytes | bytearray) -> int:
     return int(np.bitwise_xor.reduce(np.frombuffer(data, np.uint8)))
 
 

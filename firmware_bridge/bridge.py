@@ -44,6 +44,7 @@ from firmware_bridge.wire import NO_IDENTITY, Declared
 
 _NS = 1_000_000_000
 _SEQUENCES = 65_535  # 1 … 65,535; 0 is the first frame after power-on alone
+_STRAGGLERS = 16
 _WRAP = 1 << 32  # of the device clock
 _LARGEST = (1 << 31) - 1
 _SIGMA_S = {FROM_MESSAGES: 0.1, PPS: 1e-6}  # by quality; a PPS edge is also no finer than a tick
@@ -144,13 +145,15 @@ class Decoder:
     def _count_lost(self, sequence: int) -> None:
         if self._sequence is not None and sequence != 0:
             missing = (sequence - self._sequence % _SEQUENCES - 1) % _SEQUENCES
+            if missing >= _SEQUENCES - _STRAGGLERS:
+                return  # it comes late or twice: those after it have been counted
             if missing <= _SEQUENCES // 2:
                 self.stats.lost_packets += missing
         self._sequence = sequence
 
     def _take_hello(self, hello: Hello, *, restarted: bool) -> None:
         if restarted or hello != self._hello:
-            self._time = None  # it told of a clock that may be another now
+            self._time = self._ticks = None  # they told of a clock that may be another now
         if hello == self._hello:
             return
         self._hello = hello

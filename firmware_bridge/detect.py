@@ -15,8 +15,8 @@ BAUDS = (115_200, 57_600, 230_400, 460_800, 19_200, 9_600, 38_400, 921_600)
 
 _LISTEN_S = 0.3
 """At a wrong speed everything is garbage, and so long is enough to see that."""
-_WAIT_S = 2.0
-"""So long, where something has begun that could become a packet."""
+_WAIT_S, _WAIT_FOR_TEXT_S = 2.0, 4.0
+"""So long, where something has begun that could become a packet, and for lines that may come 20 a second."""
 _PAUSE_NS = 150_000_000
 """Longer pauses of the line are no listening."""
 _SILENCE_NS = 500_000_000
@@ -72,7 +72,7 @@ class Detector:
         usual = self._protocols[0].bauds if protocol else BAUDS
         self._bauds: tuple[int | None, ...] = (None,) if not serial else usual if baud is None else (baud,)
         self._turn = 0
-        self._told_unknown = False
+        self._told_unknown = self._told_lost = False
         self.events: deque[str] = deque(maxlen=100)
         self._search()
 
@@ -111,11 +111,15 @@ class Detector:
         packets, found.packets = found.packets, []
         self._unread = 0 if packets else self._unread + len(data)
         if self._unread > _LOST_BYTES:
-            self.events.append(
-                f"{self._unread} bytes and no {found.protocol.title} packet among them; "
-                "is the digitizer set up anew, or the line bad? listening again"
-            )
+            if not self._told_lost:
+                self._told_lost = True
+                self.events.append(
+                    f"{self._unread} bytes and no {found.protocol.title} packet among them; "
+                    "is the digitizer set up anew, or the line bad? listening again"
+                )
             self._search()
+        elif packets:
+            self._told_lost = False
         return packets
 
     def _decide(self, arrival_ns: int, data: bytes) -> None:
@@ -132,12 +136,12 @@ class Detector:
         pause_ns = 0 if self._heard_ns is None else arrival_ns - self._heard_ns
         if data:
             self._heard_ns = arrival_ns
-            self._listened_ns += min(pause_ns, _PAUSE_NS)
-            long_enough = self._listened_ns >= (_WAIT_S if self._promising() else _LISTEN_S) * _NS
+            self._listened_ns += max(0, min(pause_ns, _PAUSE_NS))
+            long_enough = self._listened_ns >= self._patience_s() * _NS
         else:
             # A digitizer that sends once a second: the next speed gets its next burst whole.
             a_burst = pause_ns >= _SILENCE_NS and len(self._heard) >= _BURST_BYTES
-            long_enough = a_burst and not self._promising()
+            long_enough = a_burst and self._patience_s() == _LISTEN_S
         if long_enough:
             self._turn += 1
             if self._turn % len(self._bauds) == 0 and not self._told_unknown:
@@ -150,13 +154,13 @@ class Detector:
         self._told_unknown = False
         self._candidates = [winner]
 
-    def _promising(self) -> bool:
-        """Whether this is text, or a packet of a protocol with long ones has begun."""
+    def _patience_s(self) -> float:
+        """How much traffic this speed is given: more for text, and where a long packet has begun."""
         newest = self._heard[-_TEXT_BYTES:]
         odd = len(newest.translate(None, _TEXT))
         if len(newest) >= _LEAST_TEXT_BYTES and odd < (1 - _TEXT_SHARE) * len(newest):
-            return True
-        return any(
+            return _WAIT_FOR_TEXT_S
+        begun = any(
             one.decoder.stats.good_packets
             or (
                 one.protocol.long_packets
@@ -164,6 +168,7 @@ class Detector:
             )
             for one in self._candidates
         )
+        return _WAIT_S if begun else _LISTEN_S
 
     def _say_unknown(self) -> None:
         shown = bytes(self._heard[:_SHOWN_BYTES])

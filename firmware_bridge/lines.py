@@ -8,7 +8,10 @@ Separators are commas, semicolons, tabs or blanks, lines end in LF or CR LF. A s
 
 What the columns are is declared, named by a header line, or inferred from 64 lines: one column is z, three
 are z, n, e, and before z or z, n, e there may be a time: a first column that rises as steadily as a clock.
-Anything else is not guessed but skipped. A time is in millis, micros (both may wrap at 2**32) or seconds.
+One that rises by one a line counts lines and is passed over, no time is read from it: millis at 1000 Hz
+look the same, so a header or the operator must call them that. Anything else is not guessed but skipped.
+A header may name the horizontals x, y instead. A time is in millis, micros (both may wrap at 2**32) or
+seconds.
 
 No checksum guards a line. A line with a number of columns of its own, with something that is no number or
 no int32, or longer than 256 bytes is seen to be damaged, and with a time column so are missing lines and
@@ -18,6 +21,7 @@ lost as a whole.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +44,9 @@ _LONGEST_LINE = 256
 _TIME_UNITS = {"millis": 1_000_000, "micros": 1_000, "seconds": 1_000_000_000}  # in ns
 _TIME = "time"  # in a unit to be found out
 _SKIP = "-"
+_COMPONENTS = ("z", "n", "e", "x", "y")
 _HEADER_NAMES = {
-    **{name: name for name in ("z", "n", "e", _TIME, _SKIP, *_TIME_UNITS)},
+    **{name: name for name in (*_COMPONENTS, _TIME, _SKIP, *_TIME_UNITS)},
     "ms": "millis",
     "us": "micros",
     "s": "seconds",
@@ -56,6 +61,7 @@ _WRAP = 1 << 32
 _UTC_NS = 10**18
 _LAST_NS = 9 * 10**18
 _FAR = 10**18
+_COUNTER = 0.9  # of the steps of a counter are 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +76,17 @@ class _Columns:
 
     @classmethod
     def named(cls, names: Sequence[str]) -> "_Columns":
-        """ValueError unless there are samples, no name twice, one time at most, and nothing else."""
-        known = {"z", "n", "e", _SKIP, *_TIME_UNITS}
+        """ValueError unless there are samples of one instrument, no name twice, one time at most, and
+        nothing else."""
+        known = {*_COMPONENTS, _SKIP, *_TIME_UNITS}
         used = [name for name in names if name != _SKIP]
         times = [name for name in used if name in _TIME_UNITS]
-        if not set(names) <= known or len(set(used)) < len(used) or len(times) > 1 or len(used) == len(times):
+        mixed = not {"n", "e"}.isdisjoint(used) and not {"x", "y"}.isdisjoint(used)
+        doubled = len(set(used)) < len(used) or len(times) > 1
+        if not set(names) <= known or doubled or mixed or len(used) == len(times):
             raise ValueError(
-                f"columns {','.join(names)}: name each of z, n, e that there is once, at most one of "
-                f"{', '.join(_TIME_UNITS)}, and - for each column to skip"
+                f"columns {','.join(names)}: name each of z, n, e (or z, x, y) that there is once, at most "
+                f"one of {', '.join(_TIME_UNITS)}, and - for each column to skip"
             )
         components = "".join(letter for letter in COMPONENT_ORDER if letter.lower() in used)
         return cls(
@@ -92,9 +101,9 @@ class _Columns:
 class Decoder:
     """Plain lines to packets of ten lines; does no I/O.
 
-    `declared.columns`: names among z, n, e, millis, micros, seconds, and - for a column to skip; ValueError
-    for others. `declared.rate`: goes before what the times tell, and is all there is without times; None
-    then leaves the packets' rate None. `declared.unit` becomes `meta["unit"]`.
+    `declared.columns`: names among z, n, e or z, x, y, millis, micros, seconds, and - for a column to skip;
+    ValueError for others. `declared.rate`: goes before what the times tell, and is all there is without
+    times; None then leaves the packets' rate None. `declared.unit` becomes `meta["unit"]`.
 
     Channels are those of a short-period seismometer (EHZ, EHN, EHE at 100 Hz). A time since 2001 or later
     is UTC of unknown provenance (clock "unknown"), a smaller one counts from an origin of its own (clock
@@ -103,8 +112,9 @@ class Decoder:
     `firmware_bridge.samples.Rows` says how lines become packets: what a jump is, how the rate is learnt, and
     that fewer than ten good lines between two damaged ones are skipped. The very first line may be the
     rest of one: only a header is taken from it. Text that does not begin like a number is a comment: it is
-    skipped, but is no damage. After 64 lines in a row with another number of columns, what they
-    are is inferred anew, and also when the inferred time column keeps no time.
+    skipped, but is no damage, unless it has all the columns and only the first is no number: then it was a
+    line of samples. After 64 lines in a row with another number of columns, what they are is inferred
+    anew, and also when the inferred time column keeps no time.
     """
 
     def __init__(self, declared: Declared = Declared()) -> None:
@@ -126,7 +136,8 @@ class Decoder:
     def feed(self, data: bytes) -> list[Packet]:
         """Take the next bytes, cut anywhere, and return the packets they complete.
 
-        Samples are int32 of shape (n, channels) in Z, N, E order, or float64 where one has a fraction.
+        Samples are int32 of shape (n, channels) in Z, N, E or Z, X, Y order, or float64 where one has a
+        fraction.
         """
         packets = []
         *lines, rest = (self._buffer + data).split(b"\n")
@@ -153,10 +164,16 @@ class Decoder:
             self.stats.skipped_bytes += self._header_bytes
             self._header_bytes = size
             return self._rename(names)
-        if values or not fields or _is_comment(line):
+        if values or not fields or (_is_comment(line) and not self._was_row(fields)):
             self.stats.skipped_bytes += size
             return []
         return self._damage(size)
+
+    def _was_row(self, fields: list[bytes]) -> bool:
+        """Whether all but the first of these are a line's columns."""
+        if self._columns is None or len(fields) != len(self._columns.names):
+            return False
+        return len(fields) == 1 or _numbers(fields[1:]) is not None
 
     def _damage(self, size: int) -> list[Packet]:
         self.stats.skipped_bytes += size + self._header_bytes
@@ -265,7 +282,7 @@ def _numbers(fields: list[bytes]) -> tuple[float, ...] | None:
 
 
 def _header(fields: list[bytes]) -> tuple[str, ...] | None:
-    """Column names, if all fields are such and z, n or e is among them."""
+    """Column names, if all fields are such and a component is among them."""
     text = b" ".join(fields).decode("latin-1").lower().lstrip("# ")
     names = tuple(_HEADER_NAMES.get(field, "") for field in text.split())
     try:
@@ -286,18 +303,22 @@ def _inferred(rows: list[tuple[float, ...]], header: tuple[str, ...]) -> _Column
     if not names or (header == names and _TIME not in names):
         return _Columns.named(names) if names else None
     timed = _TIME in names
-    unit = _time_unit([row[names.index(_TIME) if timed else 0] for row in rows])
-    if timed != (unit is not None) and count > 1:
+    rising = _rising([row[names.index(_TIME) if timed else 0] for row in rows])
+    if timed != (rising is not None) and count > 1:
         return None  # a time that does not rise, or one where z should be
-    return _Columns.named([unit if name == _TIME and unit else name for name in names])
+    return _Columns.named([rising if name == _TIME and rising else name for name in names])
 
 
-def _time_unit(times: list[float]) -> str | None:
-    """The only unit in which times that rise so have a rate between 1 Hz and 1 kHz."""
-    step = steady_step(times)
-    if step is None or not 0.001 <= step <= 1_000_000:
+def _rising(values: list[float]) -> str | None:
+    """Name of a column that rises so: a time in the only unit in which its rate lies between 1.1 Hz and
+    1.1 kHz, or one to skip that counts lines, whether or not some are lost or it wraps."""
+    ones = sum(after - before == 1 for before, after in pairwise(values))
+    if ones >= _COUNTER * (len(values) - 1):
+        return _SKIP
+    step = steady_step(values)
+    if step is None or not 0.0009 <= step < 900_000:
         return None
-    return "seconds" if step < 1 else "millis" if step < 1000 else "micros"
+    return "seconds" if step < 0.9 else "millis" if step < 900 else "micros"
 
 
 def _clock(time_ns: int) -> Clock:

@@ -9,7 +9,7 @@
 | t or time                  | of the (first) sample: epoch seconds or milliseconds, ISO 8601 (UTC      |
 |                            | where it names no zone), or seconds below 1e9 of the device's own clock |
 | millis, micros             | the same of the device's own clock; may wrap at 2**32                    |
-| rate, sr or fs             | samples per second                                                      |
+| rate, sr or fs             | samples per second, 1 … 10,000                                          |
 | network, station, location | names                                                                   |
 
 Capitals do not matter, other keys mean nothing. Samples are int32, or within its range with a fraction.
@@ -27,7 +27,16 @@ from numpy.typing import NDArray
 
 from firmware_bridge.json_objects import JsonObjects
 from firmware_bridge.packet import COMPONENT_ORDER, Clock, Packet
-from firmware_bridge.samples import INT32, Layout, Rows, WrappingCounter, check_shape, stretch, to_ns
+from firmware_bridge.samples import (
+    INT32,
+    Layout,
+    Rows,
+    WrappingCounter,
+    check_shape,
+    snap_rate,
+    stretch,
+    to_ns,
+)
 from firmware_bridge.stats import DecoderStats
 from firmware_bridge.wire import NO_IDENTITY, Declared
 
@@ -37,7 +46,9 @@ _DEVICE_UNITS = {"millis": 1_000_000, "micros": 1_000}  # in ns
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UTC_S = 10**9
 _NS = 1_000_000_000
-_MOST_RATE = 10_000.0
+_RATE_LIMITS = (1.0, 10_000.0)
+_SNAP_INSTANTS = 0.01
+_SNAP_STRETCHES = 0.001  # 1 % of a long one would be whole samples
 _END_NS = 1 << 62
 
 
@@ -45,10 +56,11 @@ class Decoder:
     """Such objects to packets; does no I/O.
 
     A stretch becomes one packet, single instants are joined as `firmware_bridge.samples.Rows` says, which
-    also tells their rate from their times. `declared.rate` goes before the wire's; a stretch without either
-    has rate None. `declared.unit` becomes `meta["unit"]`. Components named by one letter are those of a
-    short-period seismometer (EHZ … at 100 Hz); with codes, one instrument an object. Names that are no
-    SEED names are passed over.
+    also tells their rate from their times. `declared.rate` goes before the wire's, which may be a measured
+    one: it is taken for a usual rate within 1 % of it, that of a stretch within 0.1 %. A stretch without
+    either has rate None. `declared.unit` becomes `meta["unit"]`. Components named by one letter are those of
+    a short-period seismometer (EHZ … at 100 Hz); with codes, one instrument an object. Names that are
+    no SEED names are passed over.
 
     UTC is of unknown provenance (clock "unknown"), the rest counts from an origin of its own ("device");
     without a time `start_ns` is None. An object that has no samples, or a value that is not what the table
@@ -88,8 +100,12 @@ class Decoder:
         columns = {letter: values for (_, letter), values in channels.items()}
         components = "".join(letter for letter in COMPONENT_ORDER if letter in columns)
         start_ns, clock = self._time(fields)
-        layout = Layout(self._identity(fields), components, prefixes.pop() or "", self._rate(fields), clock)
-        if all(map(_is_sample, columns.values())):
+        instant = all(map(_is_sample, columns.values()))
+        rate = _rate(fields, _SNAP_INSTANTS if instant else _SNAP_STRETCHES)
+        layout = Layout(
+            self._identity(fields), components, prefixes.pop() or "", self._declared.rate or rate, clock
+        )
+        if instant:
             samples = tuple(columns[letter] for letter in components)
             return self._rows.add(layout, (start_ns, samples, size))
         values = stretch([columns[letter] for letter in components])
@@ -132,12 +148,6 @@ class Decoder:
             return _nanoseconds(value, 1_000_000), "unknown"
         time_ns = _nanoseconds(value, _NS)
         return time_ns, "unknown" if time_ns >= _UTC_S * _NS else "device"
-
-    def _rate(self, fields: Mapping[str, Any]) -> float | None:
-        sent = next((fields[key] for key in ("rate", "sr", "fs") if key in fields), None)
-        if sent is not None and not (_is_number(sent) and 0 < sent <= _MOST_RATE):
-            raise ValueError("no sample rate")
-        return self._declared.rate or (None if sent is None else float(sent))
 
     def _identity(self, fields: Mapping[str, Any]) -> tuple[str, str, str]:
         if self._declared.identity:
@@ -189,6 +199,15 @@ def _channel(key: str) -> re.Match[str] | None:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _rate(fields: Mapping[str, Any], within: float) -> float | None:
+    sent = next((fields[key] for key in ("rate", "sr", "fs") if key in fields), None)
+    if sent is None:
+        return None
+    if not _is_number(sent) or not _RATE_LIMITS[0] <= sent <= _RATE_LIMITS[1]:
+        raise ValueError("no sample rate")
+    return snap_rate(sent, within=within)
 
 
 def _is_sample(value: Any) -> bool:

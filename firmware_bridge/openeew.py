@@ -12,6 +12,7 @@ Its samples are numbers or lists, and the parts follow one another. There is no 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,17 +37,35 @@ _LAST_S = 4e9
 _NS = 1_000_000_000
 _JITTER_NS = _NS // 10
 _SMOOTHING = 8
+_SNAP = 0.001
+_SAME_RATE = 0.002  # a quarter of a sample in a message of 125: no gap
+_ANOTHER_RATE = 0.02
 _MOST_DEVICES = 256
+
+
+@dataclass(slots=True)
+class _Device:
+    """What one device keeps from message to message.
+
+    `rate`: of its packets, Hz. `measured`: what its messages say, smoothed. `next_ns`: when the next message
+    is due to begin, None without times.
+    """
+
+    rate: float
+    measured: float
+    next_ns: int | None = None
 
 
 class Decoder:
     """OpenEEW messages, one a line, end to end, or in other text, to packets; does no I/O.
 
     Channels are an accelerometer's Z, X, Y (SNZ, SNX, SNY at 31.25 Hz), samples float64, `meta["unit"]`
-    "gal", `meta["device_id"]` what was sent, the clock "ntp". The first sample is placed (n - 1) / rate
+    "gal", `meta["device_id"]` what was sent, the clock "ntp". The first sample is placed (n - 1) / sr
     before `device_t`, which jitters, as the device reads it when it has made the message: an eighth of what
-    a message is off the one before (up to 0.1 s) counts. The measured rate is one of `RATES` where it lies
-    within 1 % of it. Without one, as in the older form, it is `declared.rate`.
+    a message is off the one before (up to 0.1 s) counts. So does an eighth of a change of `sr` (up to 2 %).
+    The packets' rate is the one of `RATES` within 0.1 % of that, else that to 0.01 Hz, and stays the same
+    while the two differ by less than 0.2 %. `declared.rate` goes before `sr`, and is all there is in the
+    older form.
 
     Names: `declared.identity`, else the message's network and station, else XX and the device id's first
     five letters and digits. What is no such message is skipped.
@@ -56,7 +75,7 @@ class Decoder:
         self.stats = DecoderStats()
         self._declared = declared
         self._objects = JsonObjects()
-        self._next_ns: dict[Stream, int] = {}
+        self._devices: dict[Stream, _Device] = {}
 
     def feed(self, data: bytes) -> list[Packet]:
         """Take the next bytes, cut anywhere, and return the packets they complete.
@@ -78,11 +97,13 @@ class Decoder:
         traces = message.get("traces")
         parts = traces if isinstance(traces, list) else [traces]
         samples = stretch([_joined(parts, letter.lower()) for letter in _COMPONENTS]).astype(np.float64)
-        rate = self._rate(message)
-        start_ns = _start_ns(message, len(samples), rate)
-        stream = Stream(*self._identity(message), channel_codes(rate, "N", _COMPONENTS))
-        if start_ns is not None and rate:
-            start_ns = self._steady(stream, start_ns, len(samples), rate)
+        sent = _measured(message)
+        measured = self._declared.rate or sent
+        end_ns = _end_ns(message)
+        stream = Stream(*self._identity(message), channel_codes(measured, "N", _COMPONENTS))
+        rate, start_ns = None, None
+        if measured is not None:
+            rate, start_ns = self._follow(stream, measured, len(samples), end_ns)
         self.stats.good_packets += 1
         device = message.get("device_id")
         return Packet(
@@ -95,26 +116,31 @@ class Decoder:
             wire_bytes=size,
         )
 
-    def _rate(self, message: Mapping[str, Any]) -> float | None:
-        measured = message.get("sr")
-        if measured is None:
-            return self._declared.rate
-        if type(measured) not in (int, float) or not _RATE_LIMITS[0] <= measured <= _RATE_LIMITS[1]:
-            raise ValueError("no sample rate")
-        return self._declared.rate or snap_rate(measured, RATES)
-
-    def _steady(self, stream: Stream, start_ns: int, n: int, rate: float) -> int:
-        """The start without most of its jitter: messages that follow one another are not torn apart by it."""
-        due_ns = self._next_ns.get(stream, start_ns)
-        off_ns = start_ns - due_ns
+    def _follow(
+        self, stream: Stream, measured: float, n: int, end_ns: int | None
+    ) -> tuple[float, int | None]:
+        """Rate and start without most of their jitter: it shall not tear apart what follows one another."""
+        if len(self._devices) > _MOST_DEVICES:
+            self._devices.clear()
+        device = self._devices.setdefault(stream, _Device(self._nominal(measured), measured))
+        change = measured - device.measured
+        set_up_anew = abs(change) > _ANOTHER_RATE * device.measured
+        device.measured += change if set_up_anew else change / _SMOOTHING
+        if abs(device.measured / device.rate - 1) > _SAME_RATE:
+            device.rate = self._nominal(device.measured)
+        if end_ns is None:
+            return device.rate, None
+        start_ns = end_ns - round((n - 1) * _NS / device.measured)
+        off_ns = 0 if device.next_ns is None else start_ns - device.next_ns
         if abs(off_ns) > _JITTER_NS:
             self.stats.time_jumps += 1
         else:
-            start_ns = due_ns + off_ns // _SMOOTHING
-        if len(self._next_ns) > _MOST_DEVICES:
-            self._next_ns.clear()
-        self._next_ns[stream] = start_ns + round(n * _NS / rate)
-        return start_ns
+            start_ns += off_ns // _SMOOTHING - off_ns
+        device.next_ns = start_ns + round(n * _NS / device.measured)
+        return device.rate, start_ns
+
+    def _nominal(self, measured: float) -> float:
+        return self._declared.rate or snap_rate(measured, RATES, _SNAP)
 
     def _identity(self, message: Mapping[str, Any]) -> tuple[str, str, str]:
         if self._declared.identity:
@@ -167,11 +193,21 @@ def _joined(parts: list[Any], key: str) -> list[Any]:
     return values
 
 
-def _start_ns(message: Mapping[str, Any], n: int, rate: float | None) -> int | None:
-    """Time of the first sample, None where the message or its rate does not tell."""
+def _measured(message: Mapping[str, Any]) -> float | None:
+    """The rate that the message tells, Hz; ValueError where that can be none."""
+    sent = message.get("sr")
+    if sent is None:
+        return None
+    if type(sent) not in (int, float) or not _RATE_LIMITS[0] <= sent <= _RATE_LIMITS[1]:
+        raise ValueError("no sample rate")
+    return float(sent)
+
+
+def _end_ns(message: Mapping[str, Any]) -> int | None:
+    """Time of the last sample, None where the message does not tell."""
     end_s = message.get("device_t")
-    if end_s is None or rate is None:
+    if end_s is None:
         return None
     if type(end_s) not in (int, float) or not 0 < end_s < _LAST_S:
         raise ValueError("no time")
-    return to_ns(end_s, _NS) - round((n - 1) * _NS / rate)
+    return to_ns(end_s, _NS)

@@ -63,8 +63,8 @@ class Packet:
     None where the wire does not tell. `samples`: shape (n, len(stream.channels)); int32 counts with up,
     north and east positive, or float64 where the wire carries fractions. `meta`: what else the packet told,
     by field name (position, temperature, device id; "unit" of the samples, or with "sensitivity" the unit
-    of which they have so many counts). `mark`: ties a device clock to UTC. `wire_bytes`: length on the
-    wire, for the time it took to arrive. `sigma_s`: standard error of `start_ns` where known.
+    of which they have so many counts). `mark`: ties a device clock to UTC. `wire_bytes`: what was on the
+    wire between its last sample and its arrival. `sigma_s`: standard error of `start_ns` where known.
     """
 
     stream: Stream

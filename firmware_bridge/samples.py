@@ -20,7 +20,6 @@ INT32 = range(-(1 << 31), 1 << 31)
 """What samples may be, fractions included."""
 
 _RATES = (10, 20, 25, 31.25, 40, 50, 62.5, 80, 100, 125, 200, 250, 400, 500, 800, 1000)
-_SNAP = 0.01
 _RATE_LIMITS = (1.0, 2000.0)
 _RESOLUTION_NS = 1_000_000
 _MISFITS = 3
@@ -52,10 +51,10 @@ class Layout:
         return Stream(*self.identity, tuple(self.prefix + letter for letter in self.components))
 
 
-def snap_rate(rate: float, nominal: Sequence[float] = _RATES) -> float:
-    """The rate (Hz) of `nominal` that lies within 1 %, else the measured one, to 0.01 Hz."""
+def snap_rate(rate: float, nominal: Sequence[float] = _RATES, within: float = 0.01) -> float:
+    """The rate (Hz) of `nominal` that lies `within` this fraction, else the measured one, to 0.01 Hz."""
     nearest = min(nominal, key=lambda known: abs(known - rate))
-    return float(nearest) if abs(rate / nearest - 1) <= _SNAP else round(rate, 2)
+    return float(nearest) if abs(rate / nearest - 1) <= within else round(rate, 2)
 
 
 def steady_step(times: Sequence[float], resolution: float = 0.0) -> float | None:
@@ -130,7 +129,8 @@ class Rows:
     skipped. The rate is learnt anew after three stretches in a row that ended in a jump before they made
     a packet. A row's time fits when it lies within half a sample, or 1 ms, of where the rows before
     lead; one row alone may be late, two in a row are a jump. A packet's start is the median of what its
-    rows say, so that times in whole milliseconds make no jumps.
+    rows say, so that times in whole milliseconds make no jumps. Its `wire_bytes` are those of its last
+    row: the others were sent before that was sampled.
     """
 
     def __init__(self, stats: DecoderStats, meta: Mapping[str, str]) -> None:
@@ -224,7 +224,7 @@ class Rows:
             samples=values if values.dtype.kind == "f" else values.astype(np.int32),
             clock=layout.clock or "unknown",
             meta=self._meta,
-            wire_bytes=sum(size for _, _, size in rows),
+            wire_bytes=rows[-1][2],
         )
 
     def _start_ns(self, rows: list[Row], rate: float) -> int:

@@ -23,7 +23,8 @@ class RateFinder:
     Each spacing of two packets' times votes for the one of `RATES` that it fits within 1.5 ms or 2 %.
     A rate is believed once five of the last eight spacings name it, so neither lost or reordered packets
     nor steps of the clock spoil it, and a digitizer that is set up anew is followed after five packets.
-    Until then up to 16 packets wait; if still none is believed, the oldest go out with rate None.
+    A rate that is a whole fraction of the one believed needs all eight: lost packets look like it.
+    Until one is believed up to 16 packets wait; then the oldest go out with rate None.
     `declared`: the rate in Hz if it is known beforehand: no packet waits then.
     """
 
@@ -58,7 +59,10 @@ class RateFinder:
         assert last.start_ns is not None
         self._votes.append(_rate_of(packet.start_ns - last.start_ns, len(last.samples)))
         rate, votes = Counter(self._votes).most_common(1)[0]
-        if rate is not None and votes >= _VOTES:
+        if rate is None:
+            return
+        may_be_loss = self.rate is not None and rate < self.rate and self.rate % rate == 0
+        if votes >= (_SPACINGS if may_be_loss else _VOTES):
             self.rate = rate
 
     def _count_jump(self, packet: Packet) -> None:

@@ -183,8 +183,11 @@ def test_a_digitizer_that_knows_no_time_is_picked_by_that_of_this_computer() -> 
     p = min((one for one in got.picks if one.phase == "P"), key=lambda one: abs(one.time_ns - p_ns))
     assert abs(p.time_ns - p_ns) < 0.3 * NS
     assert p.clock in ("host", "ntp")
-    assert p.clock_sigma is not None
-    assert p.clock_sigma < 0.05
+    if p.clock == "ntp":
+        assert p.clock_sigma is not None
+        assert p.clock_sigma < 0.05
+    else:  # nobody knows how wrong a clock is that is not synchronised
+        assert p.clock_sigma is None
     assert len(got.said(": AnyShake v1 at 115200 baud: ")) == 1
     assert got.said("gap of") == []
     assert len(got.said(" ppm off its nominal rate")) == 1

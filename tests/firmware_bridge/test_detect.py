@@ -167,3 +167,18 @@ def test_a_digitizer_that_is_set_up_anew_is_recognised_again() -> None:
     assert first.startswith("AnyShake v3")
     assert "no AnyShake v3 packet among them" in lost
     assert second.startswith("AnyShake v1")
+
+
+@pytest.mark.parametrize("rate", [20.0, 25.0, 31.25])
+def test_slow_lines_are_recognised_too(rate: float) -> None:
+    encoder = named("lines").encoder(rate)
+    detector = Detector(Declared(), serial=False)
+    now_ns = 0
+    while detector.protocol is None and now_ns < 10 * NS:
+        n = encoder.samples_per_packet
+        start_ns = QUAKE.start_ns + now_ns
+        lines = encoder.encode(start_ns, QUAKE.samples[:n])
+        for k, line in enumerate(lines.splitlines(keepends=True)):
+            detector.feed(now_ns + round(k * NS / rate), line)
+        now_ns += round(n * NS / rate)
+    assert detector.protocol is named("lines")

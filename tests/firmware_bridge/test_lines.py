@@ -64,6 +64,8 @@ def test_one_column_is_a_vertical_without_time() -> None:
         (10.05, MS, 100.0),
         (13, MS, 76.92),
         (5000, 1000, 200.0),
+        (999.7, 1000, 1000.0),
+        (1000.3, 1000, 1000.0),
     ],
 )
 def test_a_steadily_rising_first_column_is_time_and_tells_the_rate(
@@ -93,14 +95,55 @@ def test_a_time_before_one_vertical() -> None:
         [[*row, 7] for row in ROWS],
         [row[:2] for row in ROWS],
         [[10 * k, *row[:2]] for k, row in enumerate(ROWS)],
+        [[k, *row[:2]] for k, row in enumerate(ROWS)],
     ],
-    ids=["six columns", "four without a time", "two without a time", "a time where z should be"],
+    ids=[
+        "six columns",
+        "four without a time",
+        "two without a time",
+        "a time where z should be",
+        "a counter where z should be",
+    ],
 )
 def test_columns_that_may_be_anything_are_not_guessed(rows: list[list[int]]) -> None:
     decoder = Decoder()
     wire = b"\n" + lines(rows) + b"end\n\xff\n"
     assert decoder.feed(wire) == []
     assert decoder.stats.skipped_bytes == len(wire)
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+@pytest.mark.parametrize("lost", [(), range(0, 400, 20)], ids=["all lines", "some lost"])
+@pytest.mark.parametrize("header", ["", "t,z,n,e", "# TIME;Z"])
+def test_a_column_that_counts_lines_is_no_clock(columns: int, lost: Sequence[int], header: str) -> None:
+    rows = [[k % 256, *row[:columns]] for k, row in enumerate(ROWS) if k not in lost]
+    packets = Decoder().feed(header.encode() + b"\n" + lines(rows))
+    assert samples(packets) == [row[1:] for row in rows][: len(samples(packets))]
+    assert len(samples(packets)) > len(rows) - 10
+    assert packets[0].stream.channels == ("EHZ", "EHN", "EHE")[:columns]
+    assert {(packet.start_ns, packet.rate, packet.clock) for packet in packets} == {(None, None, "unknown")}
+
+
+def test_a_clock_of_1000_hz_in_millis_is_named() -> None:
+    packets = Decoder().feed(HEADED + lines(timed(ROWS, 1)))
+    assert samples(packets) == ROWS
+    assert {packet.rate for packet in packets} == {1000.0}
+
+
+def test_a_packet_came_with_its_last_line() -> None:
+    packets = Decoder().feed(b"z,n,e\n" + lines([[10**k, 2, 3] for k in range(10)] * 3))
+    assert [packet.wire_bytes for packet in packets] == [len(b"1000000000,2,3\r\n")] * 3
+
+
+@pytest.mark.parametrize("header", ["x,y,z", "micros,X,Y,Z", "# t x y z"])
+def test_a_header_may_name_the_horizontals_x_and_y(header: str) -> None:
+    rows = [[x, y, z] for z, x, y in ROWS]
+    wire = lines(rows if header == "x,y,z" else timed(rows, 4000))
+    packets = Decoder().feed(b"hello\n" + header.encode() + b"\n" + wire)
+    assert samples(packets) == ROWS
+    assert [code[-1] for code in packets[0].stream.channels] == ["Z", "X", "Y"]
+    packets = Decoder(Declared(columns=("y", "z"))).feed(b"\n" + lines([row[1:] for row in rows]))
+    assert samples(packets) == [[z, y] for z, _, y in ROWS]
 
 
 @pytest.mark.parametrize("header", ["e,micros,z,n", "#e; us; z; n", "E time Z N", "# e\tt\tz\tn"])
@@ -125,7 +168,7 @@ def test_declared_columns_go_before_a_header_and_before_guesses() -> None:
 
 
 @pytest.mark.parametrize(
-    "columns", [(), ("millis",), ("z", "z"), ("z", "x"), ("millis", "micros", "z"), ("-",)]
+    "columns", [(), ("millis",), ("z", "z"), ("z", "h"), ("z", "n", "y"), ("millis", "micros", "z"), ("-",)]
 )
 def test_columns_that_cannot_be_are_refused_in_one_line(columns: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match=r"^columns .*: name each of z, n, e .*$"):
@@ -194,7 +237,18 @@ def test_another_number_of_columns_is_damage_at_first_and_a_new_layout_in_the_en
 
 @pytest.mark.parametrize(
     "line",
-    [b"1,2147483648,3", b"1,nan,3", b"1,inf,3", b"1,2_0,3", b"1,0x10,3", b"1,2,\xb3", b"1,2", b"7" * 300],
+    [
+        b"1,2147483648,3",
+        b"1,nan,3",
+        b"1,inf,3",
+        b"1,2_0,3",
+        b"1,0x10,3",
+        b"1,2,\xb3",
+        b"1,2",
+        b"7" * 300,
+        b"q1,2,3",
+        b"q,-2,3.5",
+    ],
 )
 def test_a_line_that_shows_its_damage_is_skipped_and_no_packet_spans_it(line: bytes) -> None:
     decoder = Decoder()
@@ -211,6 +265,13 @@ def test_text_between_the_lines_is_no_damage(text: bytes) -> None:
     assert [len(packet.samples) for packet in packets] == [10] * 5
     assert samples(packets) == ROWS[:50]
     assert decoder.stats.skipped_bytes == len(text) + 2
+
+
+def test_a_single_column_that_is_no_number_is_damage() -> None:
+    column = [row[:1] for row in ROWS[:50]]
+    packets = Decoder().feed(b"z\n" + lines(column[:25]) + b"q17\r\n" + lines(column[25:]) + b"\xff\n")
+    assert [len(packet.samples) for packet in packets] == [10, 10, 5, 10, 10, 5]
+    assert samples(packets) == column
 
 
 def test_few_lines_between_damage_are_not_believed() -> None:
@@ -255,11 +316,20 @@ def test_any_counts_come_back(rows: list[tuple[int, int, int]], start_ms: int, r
     assert len(sent) - len(samples(packets)) < 10
 
 
-@given(st.lists(st.text("0123456789+-.eE,; \t_naif#zt", max_size=12), max_size=120))
+@given(
+    st.lists(
+        st.text("0123456789+-.eE,; \t_naif#zt", max_size=12) | st.sampled_from(["1", "-2.5", "1e3"]),
+        max_size=120,
+    )
+)
 def test_whatever_looks_like_numbers_ends_up_counted_once(texts: list[str]) -> None:
-    wire = "\n".join(["", *texts, "\xff", ""]).encode()
+    texts = ["z", *texts, "\xff"]
+    wire = "".join(f"{text:12}\n" for text in texts).encode("latin-1")
     decoder = Decoder()
     packets = decoder.feed(wire)
     for packet in packets:
         assert np.isfinite(packet.samples).all()
-    assert sum(packet.wire_bytes for packet in packets) + decoder.stats.skipped_bytes == len(wire)
+    good_lines, rest = divmod(len(wire) - decoder.stats.skipped_bytes, 13)
+    headers = sum(not any(character.isdigit() for character in text) for text in texts)
+    assert rest == 0
+    assert 0 <= good_lines - len(samples(packets)) <= headers

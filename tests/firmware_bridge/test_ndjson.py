@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from firmware_bridge.ndjson import Decoder
@@ -60,6 +60,29 @@ def test_ways_to_say_a_rate(key: str) -> None:
     assert packet.rate == 50.0
     (packet,) = decode({"z": [1], key: 50}, declared=Declared(rate=40.0, unit="m/s"))
     assert (packet.rate, packet.meta) == (40.0, {"unit": "m/s"})
+
+
+@pytest.mark.parametrize(
+    ("sent", "rate"),
+    [(99.98, 100.0), (100.03, 100.0), (31.23, 31.25), (99.2, 99.2), (101.0, 101.0), (76.923, 76.92)],
+)
+def test_a_measured_rate_of_a_stretch_is_taken_for_a_usual_one_nearby(sent: float, rate: float) -> None:
+    (packet,) = decode({"z": [1], "sr": sent})
+    assert packet.rate == rate
+
+
+def test_instants_whose_measured_rate_jitters_become_packets() -> None:
+    measured = np.random.default_rng(1).uniform(99.2, 100.8, len(ROWS)).round(2).tolist()
+    objects = [
+        {"t": 1_700_000_000 + k / 100, "sr": sr, **dict(zip("zne", row, strict=True))}
+        for k, (sr, row) in enumerate(zip(measured, ROWS, strict=True))
+    ]
+    decoder = Decoder()
+    packets = decoder.feed(wire(*objects))
+    assert [row for packet in packets for row in packet.samples.tolist()] == ROWS
+    assert {packet.rate for packet in packets} == {100.0}
+    assert decoder.stats.skipped_bytes == 0
+    assert [packet.wire_bytes for packet in packets] == [len(wire(last)) for last in objects[9::10]]
 
 
 @pytest.mark.parametrize(
@@ -122,6 +145,8 @@ def test_a_jump_in_time_is_counted() -> None:
         '{"z":[1],"t":1e99}',
         '{"z":[1],"millis":"1"}',
         '{"z":[1],"rate":0}',
+        '{"z":1,"rate":0.004}',
+        '{"z":[1],"rate":20000}',
         '{"z":[1],"rate":"fast"}',
         '{"EHZ":[1],"ENZ":[2]}',
         '{"temperature":21}',
@@ -170,6 +195,8 @@ keys = st.sampled_from(["z", "n", "EHZ", "t", "time", "millis", "rate", "station
 
 
 @given(st.lists(st.dictionaries(keys, json_values, max_size=5), max_size=6))
+@example([{"z": 1, "d": []}])
+@example([{"z": [1], "t": 0, "rate": 1e-300}])
 def test_any_object_is_a_packet_or_is_skipped(objects: list[dict[str, Any]]) -> None:
     decoder = Decoder()
     fed = wire(*objects) + b"end"
@@ -177,7 +204,9 @@ def test_any_object_is_a_packet_or_is_skipped(objects: list[dict[str, Any]]) -> 
     for packet in packets:
         assert np.isfinite(packet.samples).all()
         assert packet.start_ns is None or 0 <= packet.start_ns < 1 << 63
-    instants = sum(not any(isinstance(value, list) for value in fields.values()) for fields in objects)
+    instants = any(
+        isinstance(fields.get(key), (int, float)) for fields in objects for key in ("z", "n", "EHZ")
+    )
     assert decoder.stats.good_packets == len(packets)
     if not instants:
         assert sum(packet.wire_bytes for packet in packets) + decoder.stats.skipped_bytes == len(fed)

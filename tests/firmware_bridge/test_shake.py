@@ -141,6 +141,22 @@ def test_lost_datagrams_do_not_spoil_the_rate(lost: set[int]) -> None:
     assert decoder.stats.time_jumps == sum(b - a > 1 for a, b in pairwise(kept))
 
 
+def test_random_loss_does_not_look_like_half_the_rate() -> None:
+    kept = np.flatnonzero(np.random.default_rng(1).random(4000) > 0.25).tolist()
+    decoder = Decoder()
+    packets = [packet for k in kept for packet in decoder.feed(line("EHZ", k))]
+    assert numbers(packets, "EHZ") == kept
+    assert {packet.rate for packet in packets} == {100.0}
+
+
+@pytest.mark.parametrize(("rate", "packets_to_follow"), [(200.0, 5), (62.5, 5), (50.0, 8)])
+def test_a_channel_set_up_anew_is_followed(rate: float, packets_to_follow: int) -> None:
+    decoder = Decoder()
+    lines = [line("EHZ", k) for k in range(20)] + [line("EHZ", k, rate) for k in range(2000, 2020)]
+    rates = [packet.rate for datagram in lines for packet in decoder.feed(datagram)]
+    assert rates == [100.0] * (20 + packets_to_follow) + [rate] * (20 - packets_to_follow)
+
+
 def test_doubled_and_reordered_datagrams_do_not_spoil_the_rate() -> None:
     order = [0, 1, 1, 2, 3, 5, 4, 6, 7, 8, 9, 10]
     decoder = Decoder()
