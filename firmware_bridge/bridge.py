@@ -89,6 +89,7 @@ class Decoder:
         self._held = b""
         self._overlong = False  # within a run without a delimiter that is longer than any frame
         self._sequence: int | None = None
+        self._missing: set[int] = set()  # the frames counted as lost last, which may only be late
         self._hello: Hello | None = None
         self._instruments: list[_Instrument] = []
         self._falling: list[int] = []  # columns whose counts fall when the ground moves up
@@ -143,13 +144,19 @@ class Decoder:
         return []
 
     def _count_lost(self, sequence: int) -> None:
-        if self._sequence is not None and sequence != 0:
-            missing = (sequence - self._sequence % _SEQUENCES - 1) % _SEQUENCES
-            if missing >= _SEQUENCES - _STRAGGLERS:
-                return  # it comes late or twice: those after it have been counted
-            if missing <= _SEQUENCES // 2:
-                self.stats.lost_packets += missing
-        self._sequence = sequence
+        before, self._sequence = self._sequence, sequence
+        if before is None or sequence == 0:
+            return
+        missing = (sequence - before % _SEQUENCES - 1) % _SEQUENCES
+        if missing >= _SEQUENCES - _STRAGGLERS:  # it comes late, or twice
+            self._sequence = before
+            self.stats.lost_packets -= sequence in self._missing
+            self._missing.discard(sequence)
+        elif 0 < missing <= _SEQUENCES // 2:
+            self.stats.lost_packets += missing
+            self._missing = {
+                (before + k) % _SEQUENCES or _SEQUENCES for k in range(1, min(missing, _STRAGGLERS) + 1)
+            }
 
     def _take_hello(self, hello: Hello, *, restarted: bool) -> None:
         if restarted or hello != self._hello:

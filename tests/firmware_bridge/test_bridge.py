@@ -732,3 +732,18 @@ def test_ten_minutes_of_ground_motion_come_back() -> None:
     assert np.array_equal(np.concatenate([packet.samples for packet in packets]), samples)
     assert stats.time_jumps == stats.skipped_bytes == stats.lost_packets == 0
     assert sum(packet.wire_bytes for packet in packets) < 3 * samples.size  # 24 bits a sample, unpacked
+
+
+def test_a_restart_late_in_a_turn_of_the_ticks_does_not_leap_ahead() -> None:
+    """50 minutes after power-on a tick near 0 looks nearer ahead than behind."""
+    late = 3_000_000_000
+    wires = [encode_hello(0, HELLO), encode_data(1, 7, late, SAMPLES), encode_hello(0, HELLO)]
+    first, second = decode(*wires, encode_data(1, 7, 5_000, SAMPLES))[0]
+    assert first.start_ns is not None
+    assert second.start_ns is not None
+    assert second.start_ns < first.start_ns
+
+
+def test_frames_that_overtook_one_another_are_not_lost() -> None:
+    _, stats = decode(*(encode_hello(sequence, HELLO) for sequence in (0, 1, 3, 2, 4, 6, 7, 5, 5, 8)))
+    assert stats.lost_packets == 0
