@@ -128,8 +128,8 @@ class Detector:
             stats = winner.decoder.stats
             at = f" at {self.baud} baud" if self.baud else ""
             self.events.append(
-                f"{winner.protocol.title}{at}: {stats.good_packets} good packets, {stats.bad_checksums} bad "
-                f"checksums, {stats.skipped_bytes} bytes skipped among the first {len(self._heard)}"
+                f"{winner.protocol.title}{at}: good packets: {stats.good_packets}, bad checksums: "
+                f"{stats.bad_checksums}, {stats.skipped_bytes} of the first {len(self._heard)} bytes skipped"
             )
             self._settle(winner)
             return

@@ -107,7 +107,7 @@ def test_what_was_recognised_is_told_with_the_name_of_the_device() -> None:
     steps, lines, line = heard(source, Detector(Declared()))
     assert len(packets(steps)) == 5
     (told,) = lines
-    assert told.startswith("/dev/ttyX: AnyShake v3 at 115200 baud: 1 good packets")
+    assert told.startswith("/dev/ttyX: AnyShake v3 at 115200 baud: good packets: 1")
     assert line.detector.protocol is not None
 
 

@@ -126,7 +126,7 @@ def test_without_a_serial_line_there_is_no_speed() -> None:
     _, packets = listen(detector, spoken("anyshake3"))
     assert detector.baud is None
     assert len(packets) == 1
-    assert detector.events.popleft().startswith("AnyShake v3: 1 good packets")
+    assert detector.events.popleft().startswith("AnyShake v3: good packets: 1")
 
 
 def test_unknown_protocols_are_named() -> None:
