@@ -16,7 +16,7 @@ _S = 1_000_000_000
 
 _MARK_WINDOW_S = 600.0
 _MARK_OUTLIER_S = 1e-3
-_MARKS_TO_BEGIN, _MARKS_TO_STEP = 2, 5
+_MARKS_TO_BEGIN, _MARKS_TO_KNOW_RATE, _MARKS_TO_STEP = 2, 3, 5
 _MARKS_TO_FIT_EACH = 30
 _UNKNOWN_SLOPE, _STEADY_SLOPE = 30e-6, 1e-6
 """What the rate of a crystal is off before its marks tell, and what it changes within minutes."""
@@ -110,13 +110,18 @@ class MarkFit:
         if len(self._points) >= _MARKS_TO_FIT_EACH:
             self._slope_sigma = _STEADY_SLOPE
 
+    @property
+    def knows_rate(self) -> bool:
+        """Whether there are marks enough for the slope of the line to mean something."""
+        return len(self._points) >= _MARKS_TO_KNOW_RATE
+
     def sigma_s(self, device_ns: int) -> float:
         """Standard error of the line at a device time; infinite without a mark."""
         if not self._points:
             return float("inf")
         newest = self._points[-1]
         age_s = max(0.0, (device_ns - newest[0]) / _S)
-        slope_sigma = _UNKNOWN_SLOPE if len(self._points) < 3 else _HOLDOVER
+        slope_sigma = _HOLDOVER if self.knows_rate else _UNKNOWN_SLOPE
         return float(np.hypot(newest[2], slope_sigma * age_s))
 
     def _strays_from(self, line: Line, point: tuple[int, int, float]) -> bool:

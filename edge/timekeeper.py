@@ -78,9 +78,8 @@ class Timekeeper:
         self._held: deque[tuple[Packet, int]] = deque()
         self._meter = RateMeter()
         self._rate: float | None = None
-        self._count_ns: dict[
-            tuple[str, ...], int
-        ] = {}  # device time of the next sample where the wire has none
+        # Device time of the next sample, of channels whose wire has none: their samples are counted.
+        self._count_ns: dict[tuple[str, ...], int] = {}
         self._begin(_RATE_SIGMA)
 
     def _begin(self, slope_sigma: float) -> None:
@@ -95,7 +94,7 @@ class Timekeeper:
     @property
     def rate_error_ppm(self) -> float | None:
         """How much faster than it says the digitizer samples, in 1e-6; None while that is unknown."""
-        line = self._marks.line or self._arrivals.line
+        line = self._marks.line if self._marks.knows_rate else self._arrivals.line
         return None if line is None else -1e6 * line.slope
 
     def feed(self, packet: Packet, arrival_ns: int | None) -> list[Packet | ClockStep]:
