@@ -5,17 +5,26 @@ import hashlib
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from edge.card import Card, card_path
+from edge.model import Network
+from edge.pick import Phase
+
+if TYPE_CHECKING:
+    from zoo.rates import Rates
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-WEIGHTS = {"lppn": Path(__file__).parent.parent / "zoo" / "weights" / "lppn.keras"}
-F1_COST = 0.02
+WEIGHTS = Path(__file__).parent.parent / "zoo" / "weights"
+NETWORKS = ("lppn-tiny", "lppn", "lppn-large")
+F1_COST = 0.005
 """What int8 may cost."""
 DEFAULT_OUT = Path("edge") / "models"
 
@@ -27,7 +36,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "labelled traces, sets its thresholds there, and writes model, card and report.",
         epilog="example: convert --int8 lppn --data labelled --out edge/models",
     )
-    parser.add_argument("--int8", choices=sorted(WEIGHTS), required=True, metavar="NETWORK", help="lppn")
+    parser.add_argument("--int8", choices=NETWORKS, required=True, help="which picker")
     parser.add_argument("--weights", type=Path, help="a .keras of edge-train (default: the shipped weights)")
     parser.add_argument(
         "--data", type=Path, action="append", required=True,
@@ -38,6 +47,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         type=Path,
         help="folder of continuous records, scored for the card as edge-evaluate does",
     )
+    parser.add_argument(
+        "--records", action="append", default=[], metavar="SOURCE[=FROM/UNTIL]",
+        help="of the continuous records only these, times in UTC; repeatable",
+    )  # fmt: skip
     parser.add_argument("--windows", type=int, default=300, help="calibration windows (default 300)")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="folder (default edge/models)")
     return parser.parse_args(arguments)
@@ -67,17 +80,17 @@ def convert(args: argparse.Namespace) -> str:
     if keras.backend.backend() != "tensorflow":
         raise ValueError("conversion needs TensorFlow: unset KERAS_BACKEND or set it to tensorflow")
     from convert.calibrate import representative_windows
-    from convert.edgetpu import ops_of, refusals
+    from convert.edgetpu import refusals
+    from convert.graph import multiplications, ops_of
+    from convert.operating import operating_points
     from convert.quantize import for_inference, to_int8
-    from convert.verify import verify
+    from convert.verify import onset_bias, verify
     from edge.model import load_model
-    from zoo.evaluate import measure_continuous, run_records
     from zoo.network import load_keras
     from zoo.pickers.lppn import LPPNConfig
-    from zoo.pickfile import read_records
 
     args.out.mkdir(parents=True, exist_ok=True)
-    weights = args.weights or WEIGHTS[args.int8]
+    weights = args.weights or WEIGHTS / f"{args.int8}.keras"
     trained = load_keras(weights)
     config = LPPNConfig(**trained.card.training["network"])
     windows = representative_windows(trained.card, args.data, args.windows)
@@ -91,6 +104,7 @@ def convert(args: argparse.Namespace) -> str:
     ops = [op.name for op in ops_of(buffer)]
     card = replace(
         trained.card,
+        name=args.int8,
         sha256=hashlib.sha256(buffer).hexdigest(),
         quantisation={
             "dtype": "int8",
@@ -98,15 +112,20 @@ def convert(args: argparse.Namespace) -> str:
             "windows": len(windows),
             "data": [f"{name}, train" for name in folders],
             "ops": {name: ops.count(name) for name in sorted(set(ops))},
+            "parameters": int(sum(np.prod(weight.shape) for weight in trained.model.trainable_weights)),
+            "mmac": round(multiplications(buffer) / 1e6, 2),
         },
     )
     # Verified beside the old model, which is replaced only by one that has passed.
     with tempfile.TemporaryDirectory() as folder:
         candidate = Path(folder) / f"{args.int8}.tflite"
         candidate.write_bytes(buffer)
+        quiet = not sys.stderr.isatty()
+        card_path(candidate).write_text(card.to_json())
+        card = replace(card, bias_s=onset_bias(load_model(candidate), args.data[0], "train", quiet))
         card_path(candidate).write_text(card.to_json())
         network = load_model(candidate)
-        verification = verify(trained, network, args.data[0], "dev", not sys.stderr.isatty())
+        verification = verify(trained, network, args.data[0], "dev", quiet)
         found = verification.thresholds()
         if not found:
             raise ValueError(f"the model finds nothing in {folders[0]}, dev: train it longer")
@@ -118,12 +137,11 @@ def convert(args: argparse.Namespace) -> str:
                 **verification.metrics(found),
             }
         }
+        rates = None
         if args.continuous:
-            picks = run_records(candidate, network, list(read_records(args.continuous).values()))
-            metrics["continuous"] = {
-                "command": _command(args, continuous=True),
-                "scores": measure_continuous(args.continuous, picks, thresholds),
-            }
+            continuous, rates = _on_records(args, network, thresholds)
+            metrics["continuous"] = {"command": _command(args), "scores": continuous}
+        metrics["operating_points"] = operating_points(verification.int8, found, rates)
     path = args.out / f"{args.int8}.tflite"
     sigma_s = {**card.sigma_s, **verification.sigma_s(found)}
     card = replace(card, thresholds=thresholds, sigma_s=sigma_s, metrics=metrics)
@@ -132,13 +150,34 @@ def convert(args: argparse.Namespace) -> str:
     return _text(path, card)
 
 
-def _command(args: argparse.Namespace, continuous: bool = False) -> str:
+def _on_records(
+    args: argparse.Namespace, network: Network, thresholds: Mapping[Phase, float]
+) -> tuple[list[dict[str, Any]], "Mapping[Phase, Rates]"]:
+    """Scores on the continuous records by source, and false picks against recall over all of them."""
+    from zoo.continuous import clipped
+    from zoo.evaluate import parse_span, run_records
+    from zoo.measure import measure_continuous, rates_by_source
+    from zoo.pickfile import read_records
+
+    spans = [parse_span(text) for text in args.records]
+    records = read_records(args.continuous)
+    wanted = {record.source for record in clipped(records, spans)}
+    files = [path for record, path in records.items() if record.source in wanted]
+    picks = run_records(Path(args.int8), network, files)
+    groups = rates_by_source(args.continuous, picks, spans)
+    scores = measure_continuous(args.continuous, picks, thresholds, spans)
+    return scores, next(iter(groups.values()))
+
+
+def _command(args: argparse.Namespace) -> str:
     """The command with names in place of paths."""
     words = ["convert", "--int8", args.int8]
     for folder in args.data:
         words += ["--data", folder.resolve().name]
-    if continuous:
+    if args.continuous:
         words += ["--continuous", args.continuous.resolve().name]
+    for text in args.records:
+        words += ["--records", text]
     return " ".join(words)
 
 
@@ -162,6 +201,13 @@ def _text(path: Path, card: Card) -> str:
         )
         verdict = "within" if cost <= F1_COST else "MORE THAN"
         rows.append(f"{phase} loses {cost:+.3f} F1 at most to int8: {verdict} {F1_COST}")
+    for name, point in card.metrics["operating_points"].items():
+        rows += [
+            f"{name:10}{phase}  from {at['threshold']:.2f}: precision {at['precision']:.3f}, recall "
+            f"{at['recall']:.3f}"
+            + (f", {at['false_per_hour']:.2f} false/h" if "false_per_hour" in at else "")
+            for phase, at in point.items()
+        ]
     d = metrics["int8_minus_float"]
     rows.append(
         f"cell probabilities, int8 - float: mean {d['mean']:.4f}, 99.9 % below {d['p999']:.3f}, worst "

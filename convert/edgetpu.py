@@ -4,11 +4,7 @@ A necessary test, not a proof: the compiler itself also refuses by size. Rules a
 "TensorFlow models on the Edge TPU" and the compiler's known refusals of newer op versions.
 """
 
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from ai_edge_litert import schema_py_generated as schema
+from convert.graph import ops_of
 
 SUPPORTED = frozenset(
     {
@@ -54,53 +50,6 @@ SUPPORTED = frozenset(
     }
 )
 NEWEST_VERSION = {"CONV_2D": 5, "TRANSPOSE_CONV": 3}
-_OP_NAMES = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
-_TYPE_NAMES = {v: k for k, v in vars(schema.TensorType).items() if isinstance(v, int)}
-
-
-@dataclass(frozen=True, slots=True)
-class Op:
-    """One operator of the graph: its name, version, and the dtypes and shapes at both ends. `constant`
-    tells which inputs are stored in the file."""
-
-    name: str
-    version: int
-    inputs: tuple[tuple[str, tuple[int, ...]], ...]
-    constant: tuple[bool, ...]
-    outputs: tuple[tuple[str, tuple[int, ...]], ...]
-
-
-def ops_of(model: bytes) -> list[Op]:
-    """The operators of a .tflite in order. ValueError if it has more than one subgraph."""
-    parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
-    if len(parsed.subgraphs) != 1:
-        raise ValueError(f"the model has {len(parsed.subgraphs)} subgraphs; pickers have one")
-    graph = parsed.subgraphs[0]
-
-    def end(index: int) -> tuple[str, tuple[int, ...]]:
-        tensor = graph.tensors[index]
-        shape = () if tensor.shape is None else tuple(int(n) for n in np.atleast_1d(tensor.shape))
-        return _TYPE_NAMES[tensor.type], shape
-
-    def stored(index: int) -> bool:
-        data: Any = parsed.buffers[graph.tensors[index].buffer].data
-        return data is not None and len(data) > 0
-
-    found = []
-    for operator in graph.operators:
-        code = parsed.operatorCodes[operator.opcodeIndex]
-        name = _OP_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
-        inputs = [int(i) for i in operator.inputs if i >= 0]
-        found.append(
-            Op(
-                name,
-                int(code.version),
-                tuple(end(i) for i in inputs),
-                tuple(stored(i) for i in inputs),
-                tuple(end(int(i)) for i in operator.outputs),
-            )
-        )
-    return found
 
 
 def refusals(model: bytes) -> list[str]:

@@ -1,6 +1,6 @@
 """Float against int8 on labelled traces, both through the station's own picker."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,17 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from edge.card import Card
 from edge.cells import PHASES, softmax
 from edge.model import Network
 from edge.pick import Phase
 from zoo import scoring
-from zoo.data.seisbench import read_rows, read_traces
+from zoo.calibration import reliability
+from zoo.data.seisbench import Trace, read_rows, read_traces
 from zoo.network import KerasNetwork
-from zoo.passes import WindowAnswerer, WindowRecorder
+from zoo.passes import WindowAnswerer, WindowRecorder, coarse
 from zoo.runner import trace_picks
 from zoo.scoring import Comparison
 
 PICK_THRESHOLD = 0.05
+BIAS_THRESHOLD = 0.3
+APART = 1152
+"""Samples between windows where the bias is measured: cells are the same, at less cost."""
+
+Answers = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,43 +95,66 @@ def _numbers(comparison: Comparison, threshold: float) -> dict[str, Any]:
         **{f"best_f1_{tol}s": round(scoring.best(comparison, float(tol)).f1, 4) for tol in scores},
         "precision_0.5s": round(scores["0.5"].precision, 4),
         "recall_0.5s": round(scores["0.5"].recall, 4),
+        "calibration_error": round(reliability(comparison).ece, 4),
         "residual_mean_s": round(residual.mean_s, 4),
         "residual_std_s": round(residual.std_s, 4),
         "residual_mae_s": round(residual.mae_s, 4),
     }
 
 
+class Rehearsal:
+    """A split of labelled traces, and every window that a card's picker asks for on them: each model answers
+    them once, and the picker turns either's answers into picks."""
+
+    def __init__(self, card: Card, folder: Path, split: str, quiet: bool) -> None:
+        self._folder, self._split, self._quiet = folder, split, quiet
+        self.total = len(read_rows(folder, split))
+        self.labels: list[scoring.Labels] = []
+        recorder = WindowRecorder(card)
+        for trace in self._traces(f"{split} windows"):
+            self.labels.append(scoring.labels_of(trace))
+            trace_picks(recorder, trace, PICK_THRESHOLD)
+        self.windows = np.stack(recorder.windows)
+
+    def _traces(self, what: str) -> Iterable[Trace]:
+        return tqdm(read_traces(self._folder, self._split), what, self.total, disable=self._quiet)
+
+    def answers(self, network: Network) -> Answers:
+        """The network's logits (b, cells, 3) and raw offsets (b, cells) of all windows."""
+        many = [network.infer(window) for window in tqdm(self.windows, "int8 windows", disable=self._quiet)]
+        return np.stack([logits for logits, _ in many]), np.stack([offsets for _, offsets in many])
+
+    def compare(self, card: Card, answers: Answers) -> dict[Phase, Comparison]:
+        """The picks that a picker under this card makes of a network's answers, against the labels."""
+        answerer = WindowAnswerer(card, *answers)
+        picks = {trace.name: trace_picks(answerer, trace, PICK_THRESHOLD) for trace in self._traces("picks")}
+        return {phase: scoring.compare(self.labels, picks, phase) for phase in PHASES}
+
+
+def onset_bias(network: Network, folder: Path, split: str, quiet: bool) -> dict[Phase, float]:
+    """By phase how late the network's onsets are in the middle: the median of pick minus label over the
+    labels of a split that it finds within 0.5 s, in seconds; 0 where it finds none."""
+    card = coarse(network.card, APART)
+    rehearsal = Rehearsal(card, folder, split, quiet)
+    late = {}
+    for phase, comparison in rehearsal.compare(card, rehearsal.answers(network)).items():
+        nearest = scoring.nearest_residuals(comparison, BIAS_THRESHOLD)
+        found = nearest[~np.isnan(nearest)]
+        late[phase] = round(float(np.median(found)), 4) if len(found) else 0.0
+    return late
+
+
 def verify(float_model: KerasNetwork, int8: Network, folder: Path, split: str, quiet: bool) -> Verification:
-    """Picks every trace of a split with both models.
-
-    The windows are collected once; each model answers all of them, and the picker turns either's answers
-    into picks.
-    """
-    card = int8.card
-    total = len(read_rows(folder, split))
-    recorder = WindowRecorder(card)
-    labels = []
-    for trace in read_traces(folder, split):
-        labels.append(scoring.labels_of(trace))
-        trace_picks(recorder, trace, PICK_THRESHOLD)
-    windows = np.stack(recorder.windows)
-    answers = {
-        "float": float_model.infer_many(windows),
-        "int8": _stack([int8.infer(w) for w in tqdm(windows, "int8 windows", disable=quiet)]),
-    }
-    comparisons = {}
-    for name, (logits, offsets) in answers.items():
-        answerer = WindowAnswerer(card, logits, offsets)
-        traces = tqdm(read_traces(folder, split), f"{name} picks", total, disable=quiet)
-        picks = {trace.name: trace_picks(answerer, trace, PICK_THRESHOLD) for trace in traces}
-        comparisons[name] = {phase: scoring.compare(labels, picks, phase) for phase in PHASES}
+    """Picks every trace of a split with both models."""
+    rehearsal = Rehearsal(int8.card, folder, split, quiet)
+    answers = {"float": float_model.infer_many(rehearsal.windows), "int8": rehearsal.answers(int8)}
+    comparisons = {name: rehearsal.compare(int8.card, answer) for name, answer in answers.items()}
     return Verification(
-        len(labels), comparisons["float"], comparisons["int8"], _difference(card.cells.offset, answers)
+        rehearsal.total,
+        comparisons["float"],
+        comparisons["int8"],
+        _difference(int8.card.cells.offset, answers),
     )
-
-
-def _stack(answers: list[tuple[Any, Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    return np.stack([a for a, _ in answers]), np.stack([b for _, b in answers])
 
 
 def _difference(offset: str, answers: Mapping[str, tuple[Any, Any]]) -> Difference:

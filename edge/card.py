@@ -8,13 +8,12 @@ from math import inf
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
-
 from edge.cells import PHASES, OffsetKind
 from edge.pick import Phase
 from edge.preprocess import normaliser
 
 CARD_VERSION = 1
+MOST_BIAS_S = 0.5
 
 
 class CardError(ValueError):
@@ -52,8 +51,9 @@ class StreamSpec:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What is known of a model. `thresholds` and `sigma_s` (standard deviation of onsets, seconds) are by
-    phase; `training`, `quantisation` and `metrics` tell how it came to be and what it reaches."""
+    """What is known of a model. `thresholds`, `sigma_s` (standard deviation of onsets, seconds) and `bias_s`
+    (how late its onsets are, seconds; the picker takes it off) are by phase; `training`, `quantisation` and
+    `metrics` tell how it came to be and what it reaches."""
 
     name: str
     task: str
@@ -63,6 +63,7 @@ class Card:
     stream: StreamSpec
     thresholds: Mapping[Phase, float]
     sigma_s: Mapping[Phase, float]
+    bias_s: Mapping[Phase, float]
     sha256: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
     quantisation: Mapping[str, Any] = field(default_factory=dict)
@@ -106,7 +107,7 @@ class Card:
 
         for key in ("name", "task", "licence", "sha256"):
             must(key, getattr(self, key), isinstance(getattr(self, key), str), "a text")
-        for key in ("thresholds", "sigma_s", "training", "quantisation", "metrics"):
+        for key in ("thresholds", "sigma_s", "bias_s", "training", "quantisation", "metrics"):
             must(key, getattr(self, key), isinstance(getattr(self, key), Mapping), "an object")
         must("task", self.task, self.task == "picking", "picking")
         rate, corner, stride = self.input.rate_hz, self.input.highpass_hz, self.cells.stride
@@ -114,7 +115,7 @@ class Card:
         fits = corner is None or (_above_zero(corner) and corner < rate / 2)
         must("input.highpass_hz", corner, fits, f"null or between 0 and {rate / 2:g}")
         try:
-            normaliser(self.input.normalisation)(np.ones((2, 3)), slice(0, 2))
+            block = normaliser(self.input.normalisation).block
         except (TypeError, ValueError) as error:
             raise CardError(f"the card's input.normalisation cannot be used: {error}") from error
         must("cells.stride", stride, _whole(stride) and stride > 0, "a whole number above 0")
@@ -123,6 +124,8 @@ class Card:
         for key, value in (("input.window", self.input.window), ("stream.hop", self.stream.hop)):
             fits = _whole(value) and value > 0 and value % (8 * stride) == 0
             must(key, value, fits, f"a multiple of 8 strides = {8 * stride}")
+        if self.stream.hop % block:
+            raise CardError(f"the card's stream.hop must be a multiple of its normalisation's block, {block}")
         ahead = self.stream.lookahead
         fits = _whole(ahead) and ahead >= 0 and ahead % stride == 0
         must("stream.lookahead", ahead, fits, f"0 or a multiple of the stride, {stride}")
@@ -136,6 +139,9 @@ class Card:
             must(f"thresholds.{phase}", threshold, fits, "between 0 and 1")
             fits = sigma is not None and _above_zero(sigma)
             must(f"sigma_s.{phase}", sigma, fits, "a number of seconds above 0")
+            bias = self.bias_s.get(phase)
+            fits = isinstance(bias, (int, float)) and abs(bias) <= MOST_BIAS_S
+            must(f"bias_s.{phase}", bias, fits, f"a number of seconds within ± {MOST_BIAS_S:g}")
 
 
 def _whole(value: object) -> bool:

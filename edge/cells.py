@@ -52,7 +52,7 @@ class OnsetFinder:
 
     A peak is a cell in which a phase is likelier than in the `separation` cells on either side (the earlier
     one of two equals). An onset near the border of two cells is shared between them, so its probability is
-    the sum over the peak and its neighbours, at most 1, and its time their mean weighted by probability. It
+    that of any of the peak and its neighbours, and its time their mean weighted by probability. It
     counts if that probability reaches the phase's threshold. A cell is decided once `separation` further
     ones are known, and how the stream was cut makes no difference.
     """
@@ -98,12 +98,12 @@ class OnsetFinder:
                 if not before.max() < prob[c] >= after.max():
                     continue
                 share = np.maximum(prob[c - 1 : c + 2], 0.0).astype(np.float64)
-                total = float(share.sum())
-                if total >= self._thresholds[k]:
+                any_of_them = 1.0 - float(np.prod(1.0 - share))
+                if any_of_them >= self._thresholds[k]:
                     inside = np.arange(-1, 2) + self._onset[c - 1 : c + 2]
                     cell = self._first + int(c)
-                    sample = (cell + float(inside @ share) / total) * self._stride
-                    found.append(Onset(phase, sample, min(total, 1.0)))
+                    sample = (cell + float(inside @ share) / float(share.sum())) * self._stride
+                    found.append(Onset(phase, sample, any_of_them))
         self._prob = self._prob[decidable:]
         self._onset = self._onset[decidable:]
         self._first += decidable

@@ -18,7 +18,7 @@ from edge.backend import BackendError
 from edge.capture import find_capture
 from edge.cells import PHASES
 from edge.line import Line, add_line_arguments, declared
-from edge.model import DEFAULT_MODEL, TFLiteNetwork, load_model
+from edge.model import DEFAULT_MODEL, TFLiteNetwork, load_model, model_path
 from edge.pick import Phase, Pick
 from edge.sinks import FileSink, LineSink, Sink
 from edge.source import DeviceError
@@ -70,7 +70,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="append every pick to this file, as JSON lines"
     )
-    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .tflite with its card beside it")
+    parser.add_argument(
+        "--model", type=model_path, default=DEFAULT_MODEL,
+        help="lppn-tiny, lppn (default), lppn-large, or a .tflite with its card beside it",
+    )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"edge-pick {version('edge-pick')}")
     return parser.parse_args(arguments)
 

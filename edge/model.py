@@ -10,7 +10,13 @@ from edge.backend import Backend, Description, LiteRT, TensorSpec
 from edge.card import Card, CardError, read_card
 
 Floats = NDArray[np.float32]
-DEFAULT_MODEL = Path(__file__).parent / "models" / "lppn.tflite"
+MODELS = Path(__file__).parent / "models"
+DEFAULT_MODEL = MODELS / "lppn.tflite"
+
+
+def model_path(name: str) -> Path:
+    """The file of a model: one that is shipped, by its name (lppn-tiny, lppn, lppn-large), or a .tflite."""
+    return Path(name) if name.endswith(".tflite") else MODELS / f"{name}.tflite"
 
 
 class Network(Protocol):

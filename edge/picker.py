@@ -47,10 +47,14 @@ class Picker:
 
     def _reset(self) -> None:
         self._finder.reset()
+        self._normalise.reset()
         if self._highpass is not None:
             self._highpass.reset()
         self._signal: NDArray[np.float64] = np.zeros((0, 3))
-        self._signal_start = 0  # index in the segment of the first sample held
+        self._shown: NDArray[np.float32] = np.zeros(
+            (0, 3), np.float32
+        )  # the same, normalised, as far as asked
+        self._signal_start = 0  # index in the segment of the first sample held of either
         self._cells_done = 0
         self._anchors: deque[tuple[int, Block]] = deque()  # where in the segment each block began
         self._next_end = self._card.stream.hop
@@ -97,9 +101,12 @@ class Picker:
         start = end - window_length
         have_from, have_to = max(start, self._signal_start), min(end, self._length)
         valid = slice(have_from - start, have_to - start)
-        window = np.zeros((window_length, 3))
-        window[valid] = self._signal[have_from - self._signal_start : have_to - self._signal_start]
-        logits, offset = self._network.infer(self._normalise(window, valid))
+        held = len(self._shown)
+        fresh = self._normalise.feed(self._signal[held : have_to - self._signal_start])
+        self._shown = np.concatenate([self._shown, fresh])
+        window = np.zeros((window_length, 3), np.float32)
+        window[valid] = self._shown[have_from - self._signal_start : have_to - self._signal_start]
+        logits, offset = self._network.infer(self._normalise.window(window, valid))
         take = slice(first - start // stride, last - start // stride)
         cells = decode(first, logits[take], offset[take], self._card.cells.offset)
         self._cells_done = last
@@ -108,7 +115,9 @@ class Picker:
     def _forget(self) -> None:
         surplus = len(self._signal) - self._keep
         if surplus > self._keep:  # seldom, so that the copy is paid once per several windows
+            surplus = min(surplus, len(self._shown))
             self._signal = self._signal[surplus:].copy()
+            self._shown = self._shown[surplus:].copy()
             self._signal_start += surplus
             while len(self._anchors) > 1 and self._anchors[1][0] <= self._signal_start:
                 self._anchors.popleft()
@@ -116,8 +125,9 @@ class Picker:
     def _anchor(self, sample: float) -> tuple[int, Block]:
         return next(anchor for anchor in reversed(self._anchors) if anchor[0] <= max(sample, 0.0))
 
-    def _pick(self, onset: Onset, now: int) -> Pick:
+    def _pick(self, found: Onset, now: int) -> Pick:
         card = self._card
+        onset = replace(found, sample=found.sample - card.bias_s[found.phase] * self._rate)
         index, block = self._anchor(onset.sample)
         time_ns = block.start_ns + round((onset.sample - index) * NS / self._rate)
         snr_db, amp = self._strength(onset)

@@ -1,11 +1,11 @@
 """What the network is shown: the same code on the station and in training, so that there is no skew.
 
-Two steps. A causal high-pass runs over the stream once and keeps its state; then each window is
-normalised on its own by the rule that the model's card names.
+Two steps, both causal and with their state kept: a high-pass, and the scaling that the model's card names.
+Windows are cut from the result.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from scipy.signal import butter, sosfilt, sosfilt_zi
 
 ROUNDING = 1e-12
 """What the filter leaves of a constant, as a fraction of it, is less; what ground motion leaves is more."""
+
+REPRESENTABLE = (1e-200, 1e200)
+"""Of levels: beyond them products of samples and levels would be infinite or nothing."""
 
 Samples = NDArray[np.float64]
 Window = NDArray[np.float32]
@@ -48,45 +51,100 @@ class HighPass:
         return np.ascontiguousarray(filtered, dtype=np.float64)
 
 
-def noise_asinh(window: Samples, valid: slice, gain: float, clip: float) -> Window:
-    """asinh of `gain` times each component over its own noise level, clipped to ± `clip`.
+class Normaliser(Protocol):
+    """How ground motion is brought to the network's scale: by a rule of the stream, a rule of the window, or
+    both; the other one leaves its input as it is."""
 
-    The noise level is the median absolute value of the valid part, which an event that fills less than
-    half of the window does not move. With a gain of 0.3 noise stays in asinh's linear part and what rises
-    above it is compressed, so in eight bits noise and a weak P before a strong S are steps high where
-    division by the maximum erases them.
+    block: int
+    """Samples: `feed` takes whole blocks, the last call before a reset excepted."""
+
+    def feed(self, samples: Samples) -> Window: ...
+
+    def window(self, window: Window, valid: slice) -> Window: ...
+
+    def reset(self) -> None: ...
+
+
+class RunningAsinh:
+    """asinh of `gain` times each component over its own running noise level, clipped to ± `clip`.
+
+    The level is a running geometric mean of the mean absolute value of blocks of `block` samples, over the
+    last `memory` of them. A block counts as at most e^`rise` times the level, so that an event does not make
+    the picker deaf for the next one, and a drop of the noise is followed at once. It needs no sample after
+    the block it scales: windows cut from the stream need no scaling of their own.
+
+    asinh leaves noise linear and compresses what rises above it, so in eight bits noise and a weak P before
+    a strong S are steps high where division by the maximum erases them.
     """
-    part = np.abs(window[valid])
-    level = np.median(part, axis=0)
-    # A component that stood still for most of the window has next to no median.
-    level = np.maximum(level, 1e-3 * np.sqrt(np.mean(np.square(part), axis=0)))
-    out = np.zeros(window.shape, np.float32)
-    live = level > 0
-    out[valid, live] = np.clip(np.arcsinh(gain * window[valid][:, live] / level[live]), -clip, clip)
-    return out
+
+    def __init__(self, gain: float, clip: float, block: int, memory: int, rise: float) -> None:
+        if min(gain, clip, block, memory, rise) <= 0:
+            raise ValueError("gain, clip, block, memory and rise must be above 0")
+        self.block = block
+        self._gain, self._clip, self._memory, self._rise = gain, clip, memory, rise
+        self.reset()
+
+    def reset(self) -> None:
+        """A new segment: the level begins with its first block."""
+        self._level: NDArray[np.float64] | None = None
+        self._seen: NDArray[np.int64] = np.zeros(0, np.int64)
+
+    def feed(self, samples: Samples) -> Window:
+        """Samples (n, 3), or (n, streams, 3) of several streams side by side, to the same in float32. A
+        component that is exactly zero in a block is so in the result, and its level stays."""
+        out = np.empty(samples.shape, np.float32)
+        for start in range(0, len(samples), self.block):
+            piece = samples[start : start + self.block]
+            scale = self._gain / self._follow(np.abs(piece).mean(axis=0, dtype=np.float64))
+            out[start : start + self.block] = piece * scale
+        np.arcsinh(out, out=out)
+        return np.clip(out, -self._clip, self._clip, out=out)
+
+    def _follow(self, mean: Samples) -> Samples:
+        live = mean > 0
+        if self._level is None:
+            self._level, self._seen = np.zeros(mean.shape), np.zeros(mean.shape, np.int64)
+        height = np.log(np.clip(mean, *REPRESENTABLE))
+        first = live & (self._seen == 0)
+        self._level[first] = height[first]
+        self._seen += live
+        excess = np.minimum(height - self._level, self._rise)
+        self._level += np.where(live, excess / np.clip(self._seen, 1, self._memory), 0.0)
+        return np.exp(self._level)
+
+    def window(self, window: Window, valid: slice) -> Window:
+        return window
 
 
-def max_abs(window: Samples, valid: slice) -> Window:
-    """Each component over its own largest absolute value, as LPPN was published."""
-    out = np.zeros(window.shape, np.float32)
-    out[valid] = window[valid] / (np.max(np.abs(window[valid]), axis=0) + 1e-6)
-    return out
+class MaxAbs:
+    """Each component of a window over its own largest absolute value, as LPPN was published."""
+
+    block = 1
+
+    def feed(self, samples: Samples) -> Window:
+        return samples.astype(np.float32)
+
+    def window(self, window: Window, valid: slice) -> Window:
+        """Windows (T, 3), zero outside `valid`, to the same."""
+        scaled: Window = window / (np.max(np.abs(window), axis=0) + np.float32(1e-6))
+        return scaled
+
+    def reset(self) -> None:
+        """Nothing is kept."""
 
 
-NORMALISATIONS: Mapping[str, Callable[..., Window]] = {"noise-asinh": noise_asinh, "max-abs": max_abs}
+NORMALISATIONS: Mapping[str, Callable[..., Normaliser]] = {"running-asinh": RunningAsinh, "max-abs": MaxAbs}
 """By the name that a card gives."""
 
 
-def normaliser(spec: Mapping[str, Any]) -> Callable[[Samples, slice], Window]:
+def normaliser(spec: Mapping[str, Any]) -> Normaliser:
     """The rule a card's `input.normalisation` describes: {"name": …, further parameters}.
 
-    The result maps a window of shape (T, 3) and the slice of it that holds signal to float32 (T, 3),
-    zero outside that slice. ValueError for a name this version does not know.
+    ValueError for a name this version does not know, TypeError for parameters that are not the rule's.
     """
     parameters = dict(spec)
     name = parameters.pop("name", None)
     if name not in NORMALISATIONS:
         known = ", ".join(sorted(NORMALISATIONS))
         raise ValueError(f"normalisation {name!r} is not known to this version (known: {known})")
-    rule = NORMALISATIONS[name]
-    return lambda window, valid: rule(window, valid, **parameters)
+    return NORMALISATIONS[name](**parameters)

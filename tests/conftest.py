@@ -55,7 +55,8 @@ def quakes(tmp_path_factory):
 @pytest.fixture(scope="session")
 def edge_train(quakes):
     """The command on a network that is as small as can be, two epochs of two steps: edge_train(run, …)
-    returns its exit status. Op by op, because compiling takes longer than so few steps."""
+    returns its exit status. Op by op, because compiling takes longer than so few steps. Its cache lies beside
+    the data."""
     pytest.importorskip("keras", reason="the host side needs the [host] extra")
     from zoo import train
 
@@ -64,7 +65,7 @@ def edge_train(quakes):
         model.run_eagerly = True
 
     def run(folder, *arguments):
-        data = ("--data", quakes, "--dev", quakes, "--run", folder)
+        data = ("--data", quakes, "--dev", quakes, "--run", folder, "--cache", quakes.parent / "cache")
         return train.main(["lppn", *map(str, (*data, *TINY, *arguments))])
 
     compiled = train.compile_model

@@ -1,7 +1,7 @@
 """Picks on continuous records against those of other pickers: rates of agreement, for want of truth."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,17 @@ class Record:
     station: str
     start_ns: int
     end_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What is wanted of one source's records: from `from_ns` to before `until_ns`, UTC nanoseconds; None
+    for no limit.
+    """
+
+    source: str
+    from_ns: int | None
+    until_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +72,12 @@ def score_continuous(
 ) -> list[ContinuousScore]:
     """Scores by source and phase. `peers`: every pick of every peer; `consensus`: those they agree on.
 
-    Raises ValueError for a pick more than 1 s outside all records: it was not made on this data.
+    Picks outside the records are left out; a pick near the end of a record may find a peer beyond it.
     """
     times: dict[tuple[Record, Phase], list[int]] = {(r, phase): [] for r in records for phase in PHASES}
     for pick in picks:
-        record = _record_of(records, ".".join(pick.station.split(".")[:2]), pick.time_ns)
-        if pick.prob >= thresholds[pick.phase]:
+        record = _record_of(records, net_sta(pick), pick.time_ns)
+        if record and pick.prob >= thresholds[pick.phase]:
             times[record, pick.phase].append(pick.time_ns)
     levels = sorted({one.models for one in consensus})
     scores = []
@@ -79,41 +90,75 @@ def score_continuous(
             for record in chosen:
                 own = np.sort(np.array(times[record, phase], np.int64))
                 made += len(own)
-                false += int((~_has_neighbour(own, _times(peers, record, phase, 1))).sum())
+                false += int((~has_neighbour(own, _peer_times(peers, record, phase))).sum())
                 for level in levels:
-                    reference = _times(consensus, record, phase, level)
+                    agreeing = [one for one in consensus if one.models >= level]
+                    reference = _peer_times(agreeing, record, phase)
+                    reference = reference[(reference >= record.start_ns) & (reference <= record.end_ns)]
                     agreed[level] += len(reference)
-                    recalled[level] += int(_has_neighbour(reference, own).sum())
+                    recalled[level] += int(has_neighbour(reference, own).sum())
             scores.append(ContinuousScore(source, phase, hours, made, false, agreed, recalled))
     return scores
 
 
-def _record_of(records: Sequence[Record], station: str, time_ns: int) -> Record:
-    for record in records:  # an onset may be refined to just before the first sample
-        if record.station == station and record.start_ns - NS <= time_ns <= record.end_ns + NS:
-            return record
-    raise ValueError(f"a pick of {station} at {format_time(time_ns)} lies in none of the records")
+def clipped(records: Iterable[Record], spans: Sequence[Span]) -> list[Record]:
+    """The parts of the records that the spans want; all of them without spans.
+
+    Raises ValueError for two spans of one source and for a span that no record meets.
+    """
+    if not spans:
+        return list(records)
+    records = list(records)
+    parts: list[Record] = []
+    for span in spans:
+        found = [
+            replace(
+                record,
+                start_ns=record.start_ns if span.from_ns is None else max(record.start_ns, span.from_ns),
+                end_ns=record.end_ns if span.until_ns is None else min(record.end_ns, span.until_ns - 1),
+            )
+            for record in records
+            if record.source == span.source
+        ]
+        found = [record for record in found if record.start_ns < record.end_ns]
+        if not found:
+            sources = ", ".join(sorted({record.source for record in records}))
+            raise ValueError(f"no records of {span.source!r} at that time; there are {sources}")
+        if any(record.source == span.source for record in parts):
+            raise ValueError(f"records of {span.source!r} are asked for twice")
+        parts += found
+    return parts
 
 
-def _times(picks: Sequence[PeerPick], record: Record, phase: Phase, models: int) -> NDArray[np.int64]:
-    return np.sort(
-        np.array(
-            [
-                one.time_ns
-                for one in picks
-                if one.station == record.station
-                and one.phase == phase
-                and one.models >= models
-                and record.start_ns <= one.time_ns <= record.end_ns
-            ],
-            np.int64,
-        )
-    )
+def refuse_strangers(records: Sequence[Record], picks: Iterable[Pick]) -> None:
+    """Raises ValueError for a pick that is more than 1 s outside all records: it was made on other data."""
+    # An onset may be refined to just before the first sample.
+    wider = [replace(one, start_ns=one.start_ns - NS, end_ns=one.end_ns + NS) for one in records]
+    for pick in picks:
+        if _record_of(wider, net_sta(pick), pick.time_ns) is None:
+            raise ValueError(
+                f"a pick of {net_sta(pick)} at {format_time(pick.time_ns)} lies in none of the records"
+            )
 
 
-def _has_neighbour(times: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
+def net_sta(pick: Pick) -> str:
+    """NET.STA of a pick, as records and peers name their stations."""
+    return ".".join(pick.station.split(".")[:2])
+
+
+def has_neighbour(times: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which of `times` have one of the sorted `others` within 0.5 s."""
     reach = round(RESIDUAL_TOLERANCE_S * NS)
     first = np.searchsorted(others, times - reach, "left")
     after = np.searchsorted(others, times + reach, "right")
     return after > first
+
+
+def _record_of(records: Sequence[Record], station: str, time_ns: int) -> Record | None:
+    here = (one for one in records if one.station == station and one.start_ns <= time_ns <= one.end_ns)
+    return next(here, None)
+
+
+def _peer_times(picks: Sequence[PeerPick], record: Record, phase: Phase) -> NDArray[np.int64]:
+    times = [one.time_ns for one in picks if one.station == record.station and one.phase == phase]
+    return np.sort(np.array(times, np.int64))

@@ -4,22 +4,27 @@ import csv
 import gzip
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from edge.cells import PHASES
 from edge.pick import Phase, Pick, parse_time
 from zoo.continuous import PeerPick, Record
+from zoo.data.seisbench import Trace
+from zoo.rates import RatedPick
 from zoo.scoring import TracePick
 
+PickTrace = Callable[[Trace], list[TracePick]]
 StoredPick = tuple[Phase, float, float]
 """Phase, sample at the trace's own rate, probability."""
 
 
-def read_trace_picks(path: Path, picker: str | None = None) -> dict[str, list[StoredPick]]:
+def read_trace_picks(
+    path: Path, picker: str | None = None, probability: Callable[[float], float] = float
+) -> dict[str, list[StoredPick]]:
     """Picks by trace name from JSON, plain or .gz: `{trace: [[phase, sample, prob], …]}`, or, with the
-    name of one `picker`, `{picker: {trace: …}}`.
+    name of one `picker`, `{picker: {trace: …}}`. `probability` makes one of what stands in its place.
 
     Raises ValueError for anything else: other phases than P and S, probabilities outside 0..1, a picker
     that is not there, or several and none chosen.
@@ -34,7 +39,9 @@ def read_trace_picks(path: Path, picker: str | None = None) -> dict[str, list[St
         raise ValueError(f"{path} holds the picks of one picker; leave --picker out")
     if not values or not all(isinstance(value, list) for value in values):
         raise ValueError(f"{path} is not a picks file: expected {{trace: [[phase, sample, prob], …]}}")
-    return {name: [_stored(pick, name, path) for pick in picks] for name, picks in content.items()}
+    return {
+        name: [_stored(pick, name, path, probability) for pick in picks] for name, picks in content.items()
+    }
 
 
 def picker_names(path: Path) -> list[str]:
@@ -54,9 +61,24 @@ def write_trace_picks(path: Path, picks: Mapping[str, Sequence[StoredPick]]) -> 
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
-def on_trace(picks: Sequence[StoredPick], rate: float) -> list[TracePick]:
-    """Stored picks as seconds from the start of a trace of `rate` samples per second."""
-    return [TracePick(phase, sample / rate, prob) for phase, sample, prob in picks]
+def stored_picker(
+    path: Path, picker: str | None = None, probability: Callable[[float], float] = float
+) -> PickTrace:
+    """What looks up a trace's picks in a file, as `read_trace_picks` reads it, in seconds from its start.
+
+    Raises as `read_trace_picks`, and when called ValueError for a trace that the file lacks.
+    """
+    stored = read_trace_picks(path, picker, probability)
+    whose = f" of {picker}" if picker else ""
+
+    def look_up(trace: Trace) -> list[TracePick]:
+        if trace.name not in stored:
+            raise ValueError(
+                f"{path.name} lacks trace {trace.name!r}{whose}; a trace without picks has an empty list"
+            )
+        return [TracePick(phase, sample / trace.rate, prob) for phase, sample, prob in stored[trace.name]]
+
+    return look_up
 
 
 def read_station_picks(path: Path) -> list[Pick]:
@@ -104,6 +126,20 @@ def read_peer_picks(path: Path) -> list[PeerPick]:
     ]
 
 
+def read_rated_picks(path: Path) -> dict[str, list[RatedPick]]:
+    """Every pick of every peer with its probability, by peer, from a CSV with network, station, phase, time,
+    prob and model.
+    """
+    picks: dict[str, list[RatedPick]] = {}
+    for row in _table(path, "network", "station", "phase", "time", "prob", "model"):
+        for phase in PHASES:
+            if phase == row["phase"]:
+                station = f"{row['network']}.{row['station']}"
+                pick = RatedPick(station, phase, parse_time(row["time"]), float(row["prob"]))
+                picks.setdefault(row["model"], []).append(pick)
+    return dict(sorted(picks.items()))
+
+
 def _table(path: Path, *columns: str) -> list[dict[str, str]]:
     if not path.is_file():
         raise FileNotFoundError(f"{path.parent} has no {path.name}")
@@ -129,9 +165,9 @@ def _bytes(path: Path) -> bytes:
     return gzip.decompress(content) if path.suffix == ".gz" else content
 
 
-def _stored(pick: Any, name: str, path: Path) -> StoredPick:
+def _stored(pick: Any, name: str, path: Path, probability: Callable[[float], float]) -> StoredPick:
     try:
-        letter, sample, prob = pick[0], float(pick[1]), float(pick[2])
+        letter, sample, prob = pick[0], float(pick[1]), probability(float(pick[2]))
     except (TypeError, ValueError, IndexError) as error:
         raise ValueError(f"{path}, trace {name!r}: {pick!r} is not [phase, sample, prob]") from error
     phase = next((phase for phase in PHASES if phase == letter), None)

@@ -37,7 +37,9 @@ def trace_picks(network: Network, trace: Trace, threshold: float) -> list[TraceP
         station = Station(network, {"P": threshold, "S": threshold}, lambda line: None)
         return [*station.feed(packet), *station.flush()]
 
-    return [TracePick(pick.phase, pick.time_ns / NS, pick.prob) for pick in through(network, run)]
+    return [
+        TracePick(pick.phase, pick.time_ns / NS, pick.prob, pick.latency_s) for pick in through(network, run)
+    ]
 
 
 def open_network(model: Path) -> Network:

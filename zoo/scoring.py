@@ -13,7 +13,6 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,24 +24,27 @@ TOLERANCES_S = (0.1, 0.2, 0.5)
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """Where thresholds are tried. Coarse on purpose: finer steps tune to the traces they are scored on."""
 RESIDUAL_TOLERANCE_S = 0.5
-SNR_EDGES_DB = (0.0, 5.0, 10.0, 20.0, 30.0)
 SNR_WINDOW_S = 2.0
 _BEFORE_S, _AFTER_S = 20.0, 40.0
 
 
 @dataclass(frozen=True, slots=True)
 class TracePick:
-    """One pick on one trace: `time_s` seconds after its first sample, `prob` 0..1."""
+    """One pick on one trace: `time_s` seconds after its first sample, `prob` 0..1, `latency_s` seconds of
+    signal from the pick's onset to when it was made, nan where the picker does not say.
+    """
 
     phase: Phase
     time_s: float
     prob: float
+    latency_s: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
     """What is known of one trace: onsets in seconds from its first sample, None where there is no label
     (or the phase is unlabelled). `snr_db`: by phase, nan where it cannot be told. `duration_s`: its length.
+    `distance_km`: epicentral, nan where unknown.
     """
 
     name: str
@@ -51,24 +53,34 @@ class Labels:
     duration_s: float
     onset_s: Mapping[Phase, float | None]
     snr_db: Mapping[Phase, float]
+    distance_km: float = math.nan
+
+    @property
+    def sp_s(self) -> float:
+        """S onset minus P onset in seconds; nan unless both are labelled."""
+        p, s = self.onset_s["P"], self.onset_s["S"]
+        return math.nan if p is None or s is None else s - p
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """All picks of one phase that count, set against the labels; what every score is made from.
 
-    `trace`, `residual_s`, `prob`: one entry per pick in a counting window, the index of its labelled trace,
-    pick minus label in seconds, and its probability. `names`, `sources`, `snr_db`: one entry per labelled
-    trace.
+    `trace`, `residual_s`, `prob`, `latency_s`: one entry per pick in a counting window, the index of its
+    labelled trace, pick minus label in seconds, its probability and its latency. `names`, `sources`,
+    `snr_db`, `sp_s`, `distance_km`: one entry per labelled trace, nan where unknown.
     """
 
     phase: Phase
     trace: NDArray[np.int64]
     residual_s: NDArray[np.float64]
     prob: NDArray[np.float64]
+    latency_s: NDArray[np.float64]
     names: NDArray[np.str_]
     sources: NDArray[np.str_]
     snr_db: NDArray[np.float64]
+    sp_s: NDArray[np.float64]
+    distance_km: NDArray[np.float64]
 
     def subset(self, chosen: NDArray[np.bool_]) -> "Comparison":
         """The same for those labelled traces where `chosen` (one bool per labelled trace) is True."""
@@ -79,9 +91,12 @@ class Comparison:
             renumbered[self.trace[kept]],
             self.residual_s[kept],
             self.prob[kept],
+            self.latency_s[kept],
             self.names[chosen],
             self.sources[chosen],
             self.snr_db[chosen],
+            self.sp_s[chosen],
+            self.distance_km[chosen],
         )
 
 
@@ -122,7 +137,7 @@ class Residuals:
     mae_s: float
 
 
-def labels_of(trace: Trace) -> Labels:
+def labels_of(trace: Trace, distance_km: float = math.nan) -> Labels:
     """What scoring needs of a trace; SNR is measured on its samples, see `snr_db`."""
     onset: dict[Phase, float | None] = {
         "P": None if trace.p_unlabelled or trace.p_sample is None else trace.p_sample / trace.rate,
@@ -132,7 +147,8 @@ def labels_of(trace: Trace) -> Labels:
         phase: math.nan if time_s is None else snr_db(trace.samples, trace.rate, time_s)
         for phase, time_s in onset.items()
     }
-    return Labels(trace.name, trace.source, trace.category, len(trace.samples) / trace.rate, onset, snr)
+    duration_s = len(trace.samples) / trace.rate
+    return Labels(trace.name, trace.source, trace.category, duration_s, onset, snr, distance_km)
 
 
 def snr_db(samples: NDArray[np.int32] | NDArray[np.float64], rate: float, onset_s: float) -> float:
@@ -156,13 +172,13 @@ def compare(labels: Sequence[Labels], picks: Mapping[str, Iterable[TracePick]], 
     Raises KeyError where a labelled trace has no entry in `picks`: no picks is an empty list.
     """
     labelled = [one for one in labels if one.onset_s[phase] is not None]
-    rows: list[tuple[int, float, float]] = []
+    rows: list[tuple[int, float, float, float]] = []
     for index, one in enumerate(labelled):
         first = min(onset for onset in one.onset_s.values() if onset is not None)
         onset_s = one.onset_s[phase]
         assert onset_s is not None
         rows += [
-            (index, pick.time_s - onset_s, pick.prob)
+            (index, pick.time_s - onset_s, pick.prob, pick.latency_s)
             for pick in picks[one.name]
             if pick.phase == phase and first - _BEFORE_S <= pick.time_s <= first + _AFTER_S
         ]
@@ -171,9 +187,12 @@ def compare(labels: Sequence[Labels], picks: Mapping[str, Iterable[TracePick]], 
         np.array([row[0] for row in rows], np.int64),
         np.array([row[1] for row in rows], np.float64),
         np.array([row[2] for row in rows], np.float64),
+        np.array([row[3] for row in rows], np.float64),
         np.array([one.name for one in labelled], np.str_),
         np.array([one.source for one in labelled], np.str_),
         np.array([one.snr_db[phase] for one in labelled], np.float64),
+        np.array([one.sp_s for one in labelled], np.float64),
+        np.array([one.distance_km for one in labelled], np.float64),
     )
 
 
@@ -242,26 +261,6 @@ def rank(
         return {"typical": ranked}
     middle = (len(ranked) - count) // 2
     return {"best": ranked[:count], "typical": ranked[middle : middle + count], "worst": ranked[-count:]}
-
-
-def by_source(comparison: Comparison) -> dict[str, Comparison]:
-    """The comparison split by source of the labelled traces, in alphabetical order."""
-    return {
-        str(name): comparison.subset(comparison.sources == name) for name in np.unique(comparison.sources)
-    }
-
-
-def by_snr(comparison: Comparison) -> dict[str, Comparison]:
-    """The comparison split by SNR at the label: <0, 0–5, 5–10, 10–20, 20–30, ≥30 dB, and "unknown"."""
-    edges = (-math.inf, *SNR_EDGES_DB, math.inf)
-    names = [f"{low:g}–{high:g}" for low, high in pairwise(SNR_EDGES_DB)]
-    names = [f"<{SNR_EDGES_DB[0]:g}", *names, f"≥{SNR_EDGES_DB[-1]:g}"]
-    snr = comparison.snr_db
-    bins = {
-        name: comparison.subset((snr >= low) & (snr < high))
-        for name, (low, high) in zip(names, pairwise(edges), strict=True)
-    }
-    return bins | {"unknown": comparison.subset(np.isnan(snr))}
 
 
 def noise_rate(

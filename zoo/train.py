@@ -3,6 +3,8 @@
 import argparse
 import json
 import sys
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,10 @@ from edge.card import Card, CellSpec, InputSpec, StreamSpec, card_path
 from edge.pick import format_time, parse_time
 from edge.picker import Picker
 from edge.timeline import Block, Timeline
-from zoo.data.records import Record, records_of
-from zoo.data.seisbench import Trace, read_traces
-from zoo.data.streams import stream_records
-from zoo.data.teachers import Teachers, read_teachers
+from zoo.data.prepare import CONTINUOUS, stream_store, trace_store
+from zoo.data.records import Record
+from zoo.data.seisbench import Trace, read_rows, read_traces
+from zoo.data.store import Records, RecordStore, default_cache
 from zoo.data.windows import TrainingSet, WindowMixer
 from zoo.network import predict
 from zoo.passes import WindowAnswerer, WindowRecorder, coarse
@@ -27,7 +29,14 @@ from zoo.runner import packet_of
 from zoo.scoring import TOLERANCES_S, Labels, TracePick, best, compare, labels_of
 
 NORMALISATIONS: dict[str, dict[str, Any]] = {
-    "noise-asinh": {"name": "noise-asinh", "gain": 0.3, "clip": 8.0},
+    "running-asinh": {
+        "name": "running-asinh",
+        "gain": 0.5,
+        "clip": 8.0,
+        "block": 64,
+        "memory": 32,
+        "rise": 1.4,
+    },
     "max-abs": {"name": "max-abs"},
 }
 SHARES = {"analyst": 0.33, "correlation": 0.12, "consensus": 0.22, "automatic": 0.10, "noise": 0.23}
@@ -38,6 +47,8 @@ CONTINUOUS_SHARE = 0.2
 OFFSET_WEIGHT = 5.0
 """Of a squared offset error in cells against a nat of cross-entropy: 1/50 per sample² at S = 16."""
 
+MOST_DEV_TRACES = 2000
+"""Of a larger dev split so many at most, spread over it: it is scored every epoch and held in memory."""
 EVALUATION_THRESHOLD = 0.1
 EVALUATION_HOP = 1536
 
@@ -178,16 +189,14 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def groups_of(
-    traces: list[Trace], spec: InputSpec, teachers: Teachers | None = None
-) -> dict[str, tuple[float, list[Record]]]:
-    """Records by label quality with their shares."""
-    by_quality: dict[str, list[Trace]] = {}
-    for trace in traces:
-        by_quality.setdefault(trace.quality, []).append(trace)
-    return {
-        quality: (SHARES.get(quality, 0.1), records_of(members, spec, teachers))
-        for quality, members in sorted(by_quality.items())
+    stores: Sequence[RecordStore], without: Sequence[str] = ()
+) -> dict[str, tuple[float, Sequence[Record]]]:
+    """Records by label quality with their shares, those of the sources in `without` left out."""
+    qualities = sorted({quality for store in stores for quality in store.qualities})
+    groups = {
+        quality: Records((store, store.rows(quality, without)) for store in stores) for quality in qualities
     }
+    return {quality: (SHARES.get(quality, 0.1), group) for quality, group in groups.items() if len(group)}
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -200,11 +209,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("network", choices=["lppn"], help="which network")
     parser.add_argument(
         "--data", type=Path, action="append", required=True,
-        help="SeisBench folder (metadata.csv, waveforms.hdf5), its train split; repeat for several",
+        help="folder of labelled traces, its train split: SeisBench's (metadata.csv, waveforms.hdf5) or "
+        "STEAD's (merge.csv, or chunk1.csv …, each beside its .hdf5); repeat for several",
     )  # fmt: skip
     parser.add_argument(
-        "--dev", type=Path, required=True, help="SeisBench folder whose dev split chooses the best"
+        "--dev", type=Path, required=True, help="folder of labelled traces whose dev split chooses the best"
     )
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="SOURCE",
+        help="leave all traces of this source out of the training data (of dev they are not); repeatable",
+    )  # fmt: skip
     parser.add_argument(
         "--teachers", type=Path, action="append", default=[], metavar="FILE",
         help="picks of several pickers on the traces, {picker: {trace: [[phase, sample, prob], …]}}: where "
@@ -219,9 +233,17 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--continuous-from", type=parse_time, default=0, metavar="TIME", help="and from when on"
     )
     parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and log")
-    parser.add_argument("-n", type=int, default=8, help="base width (default 8)")
-    parser.add_argument("-S", type=int, default=16, help="stride, samples a cell (default 16)")
-    parser.add_argument("-T", type=int, default=3072, help="window, samples at 100 Hz (default 3072)")
+    parser.add_argument(
+        "--cache", type=Path, default=default_cache(), metavar="FOLDER",
+        help="where records made ready for training are kept, as large as the traces are in 32 bits; may be "
+        "deleted at any time (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("-n", type=int, default=10, help="base width (default 10)")
+    parser.add_argument("-S", type=int, default=8, help="stride, samples a cell (default 8)")
+    parser.add_argument(
+        "--backbone", choices=["published", "wide"], default="wide", help="of the network (default wide)"
+    )
+    parser.add_argument("-T", type=int, default=1536, help="window, samples at 100 Hz (default 1536)")
     parser.add_argument("--steps", type=int, default=10_000, help="batches in all (default 10000)")
     parser.add_argument("--epoch", type=int, default=500, help="batches between dev scores (default 500)")
     parser.add_argument("--batch", type=int, default=32, help="windows a batch (default 32)")
@@ -229,7 +251,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of weights and data (default 0)")
     parser.add_argument("--highpass", type=float, default=1.0, help="corner, Hz; 0 for none (default 1)")
     parser.add_argument(
-        "--normalisation", choices=sorted(NORMALISATIONS), default="noise-asinh", help="of windows"
+        "--normalisation", choices=sorted(NORMALISATIONS), default="running-asinh", help="of the input"
     )
     return parser.parse_args(arguments)
 
@@ -238,9 +260,11 @@ def prepare(args: argparse.Namespace) -> tuple[Card, WindowMixer, DevScore]:
     """Reads the data. OSError or ValueError for a command line or data that cannot be trained on."""
     if min(args.steps, args.epoch, args.batch) < 1:
         raise ValueError("--steps, --epoch and --batch must be at least 1")
-    config = LPPNConfig(n=args.n, S=args.S, T=args.T)
-    train_traces = {folder: list(read_traces(folder, "train")) for folder in args.data}
-    dev_traces = list(read_traces(args.dev, "dev"))
+    config = LPPNConfig(n=args.n, S=args.S, T=args.T, backbone=args.backbone)
+    if args.continuous and args.continuous_source in args.without:
+        raise ValueError(f"--without {args.continuous_source} is what --continuous-source asks for; drop one")
+    dev = dev_traces(args.dev)
+    counts: dict[str, int] = {}
     card = Card(
         name=f"lppn-n{config.n}-s{config.S}",
         task="picking",
@@ -250,50 +274,89 @@ def prepare(args: argparse.Namespace) -> tuple[Card, WindowMixer, DevScore]:
         stream=StreamSpec(hop=8 * config.S, lookahead=384, separation_s=1.0),
         thresholds={"P": 0.3, "S": 0.3},
         sigma_s={"P": 0.1, "S": 0.1},
+        bias_s={"P": 0.0, "S": 0.0},
         training={
             "network": describe(config),
             "command": _command(args),
-            "data": {folder.resolve().name: len(traces) for folder, traces in train_traces.items()},
+            "data": counts,
             "seed": args.seed,
             "steps": args.steps,
             "batch": args.batch,
             "learning_rate": args.learning_rate,
             "backend": keras.backend.backend(),
+            **({"without": args.without} if args.without else {}),
         },
     )
     card.check()
-    teachers = read_teachers(args.teachers) if args.teachers else None
-    groups = groups_of([trace for traces in train_traces.values() for trace in traces], card.input, teachers)
+    stores = {folder: trace_store(folder, args.teachers, card.input, args.cache) for folder in args.data}
+    refuse_unknown(args.without, stores.values())
+    for folder, store in stores.items():
+        left = {source: n for source, n in store.counts().items() if source not in args.without}
+        counts[folder.resolve().name] = sum(left.values())
+    groups = groups_of(list(stores.values()), args.without)
     if args.continuous:
-        streams = stream_records(args.continuous, args.continuous_source, args.continuous_from, card.input)
-        groups["continuous"] = (CONTINUOUS_SHARE, streams)
-        card.training["data"][args.continuous.resolve().name] = len(streams)
-    return card, WindowMixer(groups, card.input, config.S), DevScore(card, dev_traces)
+        streams = stream_store(
+            args.continuous, args.continuous_source, args.continuous_from, card.input, args.cache
+        )
+        groups[CONTINUOUS] = (CONTINUOUS_SHARE, streams)
+        counts[args.continuous.resolve().name] = len(streams)
+    if not groups:
+        raise ValueError("no trace is left to train on")
+    return card, WindowMixer(groups, card.input, config.S), DevScore(card, dev)
+
+
+def dev_traces(folder: Path) -> list[Trace]:
+    """The dev split, of a large one every n-th trace. Errors as `read_traces`."""
+    names = [row["trace_name"] for row in read_rows(folder, "dev")]
+    return list(read_traces(folder, "dev", set(names[:: -(-len(names) // MOST_DEV_TRACES)])))
+
+
+def refuse_unknown(without: Sequence[str], stores: Iterable[RecordStore]) -> None:
+    """ValueError for a source to be left out that no store knows: leaving out nothing would go unnoticed."""
+    known = sorted({source for store in stores for source in store.counts()})
+    for source in without:
+        if source not in known:
+            raise ValueError(f"--without {source}: no training trace is of it; there are {', '.join(known)}")
 
 
 def _command(args: argparse.Namespace) -> str:
     """The command line with names in place of paths and every setting spelled out."""
     words = ["edge-train", args.network, *(f"--data {folder.resolve().name}" for folder in args.data)]
+    words += [f"--without {source}" for source in args.without]
     words += [f"--teachers {file.name}" for file in args.teachers]
     if args.continuous:
         words += [f"--continuous {args.continuous.resolve().name}"]
         words += [f"--continuous-source {args.continuous_source}"]
         words += [f"--continuous-from {format_time(args.continuous_from)}"]
     words += [f"--dev {args.dev.resolve().name}", f"-n {args.n}", f"-S {args.S}", f"-T {args.T}"]
+    words += [f"--backbone {args.backbone}"]
     for name in ("steps", "epoch", "batch", "learning_rate", "seed", "highpass", "normalisation"):
         words.append(f"--{name.replace('_', '-')} {getattr(args, name)}")
     return " ".join(words)
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """The command; returns its exit status: 0, 2 after one line on stderr that says what is wrong, or 130
+    where it was interrupted."""
     args = parse(arguments)
     run = Run(args.run)
     try:
-        card, mixer, dev = prepare(args)
-        run.open(card)
-    except (OSError, ValueError) as error:
-        print(f"edge-train: {error}", file=sys.stderr)
-        return 2
+        try:
+            card, mixer, dev = prepare(args)
+            run.open(card)
+        except (OSError, ValueError) as error:
+            print(f"edge-train: {error}", file=sys.stderr)
+            return 2
+        train(args, run, card, mixer, dev)
+    except KeyboardInterrupt:
+        kept = len(run.history())
+        print(f"edge-train: interrupted; the same command goes on after epoch {kept}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def train(args: argparse.Namespace, run: Run, card: Card, mixer: WindowMixer, dev: DevScore) -> None:
+    """Trains from where the run is to its last epoch."""
     done = len(run.history())
     epochs = -(-args.steps // args.epoch)
     traces = sum(card.training["data"].values())
@@ -306,15 +369,15 @@ def main(arguments: list[str] | None = None) -> int:
         # Not load_model: a saved optimizer has forgotten what weight decay spares.
         model.optimizer.build(model.trainable_variables)
         model.load_weights(run.last)
-    model.fit(
-        TrainingSet(mixer, args.batch, args.epoch, args.seed, done),
-        initial_epoch=done,
-        epochs=epochs,
-        callbacks=[Checkpoint(run, card, dev)],
-        shuffle=False,  # by a generator that a resumed run would not have; batches are random as they are
-        verbose=1 if sys.stdout.isatty() else 2,
-    )
-    return 0
+    with closing(TrainingSet(mixer, args.batch, args.epoch, args.seed, done)) as batches:
+        model.fit(
+            batches,
+            initial_epoch=done,
+            epochs=epochs,
+            callbacks=[Checkpoint(run, card, dev)],
+            shuffle=False,  # by a generator that a resumed run would not have; batches are random as they are
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ from zoo.network import load_keras
 
 
 @pytest.fixture(scope="module")
-def converted(tiny_run, quakes, tmp_path_factory):
+def converted(quakes, tmp_path_factory):
     """The folder that the command filled, what it wrote to be seen in report.txt beside it."""
     out = tmp_path_factory.mktemp("models") / "new"
-    command = ["--int8", "lppn", "--weights", tiny_run / "best.keras", "--data", quakes, "--out", out]
+    command = ["--int8", "lppn", "--data", quakes, "--out", out]
     with redirect_stdout(io.StringIO()) as report:
         assert cli.main([*map(str, command), "--windows", "12"]) == 0
     (out.parent / "report.txt").write_text(report.getvalue())
@@ -31,15 +31,17 @@ def converted(tiny_run, quakes, tmp_path_factory):
 def test_the_station_loads_what_convert_wrote(converted):
     assert sorted(path.name for path in converted.iterdir()) == ["lppn.json", "lppn.tflite"]
     network = load_model(converted / "lppn.tflite")  # checks the hash, the shapes and the dtypes
-    logits, offsets = network.infer(np.zeros((512, 3), np.float32))
-    assert logits.shape == (64, 3)
-    assert offsets.shape == (64,)
+    window, stride = network.card.input.window, network.card.cells.stride
+    logits, offsets = network.infer(np.zeros((window, 3), np.float32))
+    assert logits.shape == (window // stride, 3)
+    assert offsets.shape == (window // stride,)
 
 
-def test_the_card_tells_where_the_model_comes_from_and_what_it_reaches(converted, tiny_run):
-    trained = load_keras(tiny_run / "best.keras").card
+def test_the_card_tells_where_the_model_comes_from_and_what_it_reaches(converted):
+    trained = load_keras(cli.WEIGHTS / "lppn.keras").card
     card = load_model(converted / "lppn.tflite").card
-    assert (card.name, card.input, card.cells) == (trained.name, trained.input, trained.cells)
+    assert card.name == "lppn"
+    assert (card.input, card.cells) == (trained.input, trained.cells)
     assert card.training == trained.training
     assert card.quantisation["windows"] == 12
     assert card.quantisation["data"] == ["quakes, train"]
@@ -88,7 +90,7 @@ def test_weights_without_their_card_are_named(tiny_run, quakes, tmp_path, capsys
 def test_missing_data_are_named(tiny_run, tmp_path, capsys):
     best = tiny_run / "best.keras"
     line = refuse(capsys, "--weights", best, "--data", tmp_path / "nowhere", "--out", tmp_path)
-    assert "has no metadata.csv; give a SeisBench data folder" in line
+    assert "has no metadata.csv" in line
 
 
 def test_another_backend_is_refused(tiny_run, quakes, tmp_path, capsys, monkeypatch):
@@ -97,9 +99,7 @@ def test_another_backend_is_refused(tiny_run, quakes, tmp_path, capsys, monkeypa
     assert "unset KERAS_BACKEND" in line
 
 
-def test_what_cannot_be_verified_does_not_replace_a_model(
-    converted, tiny_run, quakes, tmp_path, capsys, monkeypatch
-):
+def test_what_cannot_be_verified_does_not_replace_a_model(converted, quakes, tmp_path, capsys, monkeypatch):
     ready = (converted / "lppn.tflite").read_bytes()
     monkeypatch.setattr("convert.quantize.to_int8", lambda model, windows: ready)
     data = tmp_path / "train_only"
@@ -109,8 +109,7 @@ def test_what_cannot_be_verified_does_not_replace_a_model(
     out = tmp_path / "models"
     out.mkdir()
     (out / "lppn.tflite").write_bytes(b"the model of yesterday")
-    best = tiny_run / "best.keras"
-    line = refuse(capsys, "--weights", best, "--data", data, "--out", out, "--windows", 12)
+    line = refuse(capsys, "--data", data, "--out", out, "--windows", 12)
     assert "has no split 'dev'" in line
     assert [path.name for path in out.iterdir()] == ["lppn.tflite"]
     assert (out / "lppn.tflite").read_bytes() == b"the model of yesterday"

@@ -5,7 +5,8 @@ import pytest
 
 tf = pytest.importorskip("tensorflow", reason="conversion needs the [host] extra")
 
-from convert.edgetpu import ops_of, refusals
+from convert.edgetpu import refusals
+from convert.graph import ops_of
 
 
 def convert(function, *shape, int8=True):

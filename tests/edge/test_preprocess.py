@@ -9,14 +9,22 @@ from hypothesis.extra.numpy import arrays
 from edge.preprocess import NORMALISATIONS, HighPass, normaliser
 
 RATE = 100.0
-PARAMETERS = {"noise-asinh": {"gain": 0.3, "clip": 8.0}, "max-abs": {}}
-LIMIT = {"noise-asinh": 8.0, "max-abs": 1.0}
+PARAMETERS = {
+    "running-asinh": {"gain": 0.5, "clip": 8.0, "block": 64, "memory": 32, "rise": 1.4},
+    "max-abs": {},
+}
+LIMIT = {"running-asinh": 8.0, "max-abs": 1.0}
 EVERY_RULE = pytest.mark.parametrize("name", sorted(NORMALISATIONS))
-WHOLE = slice(None)
 
 
 def rule(name: str):
     return normaliser({"name": name, **PARAMETERS[name]})
+
+
+def show(name: str, samples):
+    """A whole segment that fits one window, as the network sees it."""
+    whole = rule(name)
+    return whole.window(whole.feed(samples), slice(0, len(samples)))
 
 
 def counts(n: int, seed: int = 0):
@@ -81,17 +89,61 @@ def weak_p_before_strong_s():
     return rng.normal(0, 1, (3072, 3)) + ((p + s) * tone)[:, None]
 
 
-@pytest.mark.parametrize(("name", "least", "most"), [("noise-asinh", 30, 127), ("max-abs", 0, 0.5)])
+@pytest.mark.parametrize(("name", "least", "most"), [("running-asinh", 30, 127), ("max-abs", 0, 0.5)])
 def test_a_weak_p_before_a_strong_s_is_steps_high_in_int8_where_the_maximum_erases_it(name, least, most):
-    shown = rule(name)(weak_p_before_strong_s(), WHOLE)
+    shown = show(name, weak_p_before_strong_s())
     step = LIMIT[name] / 127
     assert least <= np.abs(shown[1500:1600]).max() / step <= most
 
 
 def test_noise_is_steps_high_in_int8_and_well_below_the_limit():
-    shown = rule("noise-asinh")(weak_p_before_strong_s(), WHOLE)[:1500]
-    step = LIMIT["noise-asinh"] / 127
-    assert 2 * step < np.std(shown) < LIMIT["noise-asinh"] / 8
+    shown = show("running-asinh", weak_p_before_strong_s())[:1500]
+    step = LIMIT["running-asinh"] / 127
+    assert 2 * step < np.std(shown) < LIMIT["running-asinh"] / 8
+
+
+def test_after_a_strong_event_noise_is_soon_as_high_as_before():
+    stream = np.concatenate([weak_p_before_strong_s(), counts(3000, 9) / 100])
+    shown = show("running-asinh", stream)
+    assert np.std(shown[-1000:]) > 0.4 * np.std(shown[500:1500])
+
+
+def test_the_level_follows_a_change_of_gain():
+    for factor in (0.01, 30.0):
+        shown = show("running-asinh", np.concatenate([counts(6000), factor * counts(12_000, 1)]))
+        assert np.std(shown[-2000:]) == pytest.approx(np.std(shown[3000:6000]), rel=0.15)
+
+
+def test_nothing_of_the_future_is_in_the_scale():
+    """Beyond the block that holds a sample."""
+    stream = counts(2000)
+    later = stream.copy()
+    later[1280:] *= 1000
+    np.testing.assert_array_equal(show("running-asinh", stream)[:1280], show("running-asinh", later)[:1280])
+
+
+@given(st.lists(st.integers(1, 30), max_size=6))
+def test_the_scale_does_not_see_how_the_stream_was_cut_into_blocks(cuts):
+    stream = counts(2000)
+    running = rule("running-asinh")
+    pieces = np.split(stream, sorted({64 * cut for cut in cuts}))
+    np.testing.assert_array_equal(
+        np.concatenate([running.feed(piece) for piece in pieces]), show("running-asinh", stream)
+    )
+
+
+def test_streams_side_by_side_do_not_see_each_other():
+    one, other = counts(1000), 50 * counts(1000, 1)
+    both = rule("running-asinh").feed(np.stack([one, other], axis=1))
+    np.testing.assert_allclose(both[:, 0], show("running-asinh", one), rtol=1e-6)
+    np.testing.assert_allclose(both[:, 1], show("running-asinh", other), rtol=1e-6)
+
+
+def test_after_a_reset_the_level_is_that_of_the_new_segment():
+    running = rule("running-asinh")
+    running.feed(1e6 * counts(1024))
+    running.reset()
+    np.testing.assert_array_equal(running.feed(counts(640)), show("running-asinh", counts(640)))
 
 
 @EVERY_RULE
@@ -99,29 +151,17 @@ def test_noise_is_steps_high_in_int8_and_well_below_the_limit():
 def test_counts_or_metres_a_second_make_no_difference(name, exponent):
     if name == "max-abs":
         exponent = abs(exponent)  # as published it adds 1e-6, which is for counts
-    window = counts(600) + 0.5
-    one, other = rule(name)(window, WHOLE), rule(name)(window * 2.0**exponent, WHOLE)
-    np.testing.assert_allclose(other, one, atol=1e-4)
-
-
-@EVERY_RULE
-@given(st.integers(0, 300), st.integers(1, 300))
-def test_outside_of_the_signal_there_is_zero_and_the_signal_is_normalised_by_itself(name, start, length):
-    window = counts(600)
-    valid = slice(start, start + length)
-    shown = rule(name)(window, valid)
-    assert not np.delete(shown, np.r_[valid], axis=0).any()
-    np.testing.assert_array_equal(shown[valid], rule(name)(window[valid], WHOLE))
-    assert shown.any()
+    stream = counts(600) + 0.5
+    np.testing.assert_allclose(show(name, stream * 2.0**exponent), show(name, stream), atol=1e-4)
 
 
 @EVERY_RULE
 @pytest.mark.parametrize("dead", range(3))
 def test_a_dead_component_is_zero_and_leaves_the_others_as_they_are(name, dead):
-    window = counts(600)
-    alive = rule(name)(window, WHOLE)
-    window[:, dead] = 0
-    shown = rule(name)(window, WHOLE)
+    stream = counts(600)
+    alive = show(name, stream)
+    stream[:, dead] = 0
+    shown = show(name, stream)
     assert not shown[:, dead].any()
     np.testing.assert_array_equal(np.delete(shown, dead, axis=1), np.delete(alive, dead, axis=1))
 
@@ -129,25 +169,27 @@ def test_a_dead_component_is_zero_and_leaves_the_others_as_they_are(name, dead):
 @pytest.mark.filterwarnings("ignore:overflow")
 @EVERY_RULE
 @settings(max_examples=200)
-@given(arrays(np.float64, (40, 3), elements=st.floats(allow_nan=False, allow_infinity=False)))
-def test_any_finite_window_gives_finite_numbers_within_the_limit(name, window):
-    shown = rule(name)(window, WHOLE)
+@given(arrays(np.float64, (140, 3), elements=st.floats(-1e38, 1e38)))
+def test_any_finite_stream_gives_finite_numbers_within_the_limit(name, stream):
+    shown = show(name, stream)
     assert shown.dtype == np.float32
     assert np.isfinite(shown).all()
     assert np.abs(shown).max() <= LIMIT[name]
 
 
 def test_a_lone_spike_in_a_still_component_stays_within_the_limit():
-    window = np.zeros((600, 3))
-    window[300] = 1e6
+    stream = np.zeros((600, 3))
+    stream[300] = 1e6
     for name, limit in LIMIT.items():
-        shown = rule(name)(window, WHOLE)
+        shown = show(name, stream)
         assert 0 < shown[300].min() <= shown[300].max() <= limit
         assert not np.delete(shown, 300, axis=0).any()
 
 
 def test_an_unknown_rule_is_refused_with_those_that_are_known():
-    with pytest.raises(ValueError, match=r"'z-score' is not known.*max-abs, noise-asinh"):
+    with pytest.raises(ValueError, match=r"'z-score' is not known.*max-abs, running-asinh"):
         normaliser({"name": "z-score"})
     with pytest.raises(ValueError, match="None is not known"):
         normaliser({})
+    with pytest.raises(ValueError, match="above 0"):
+        normaliser({**PARAMETERS["running-asinh"], "name": "running-asinh", "gain": 0})

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 h5py = pytest.importorskip("h5py", reason="the host side needs the [host] extra")
 image = pytest.importorskip("matplotlib.image", reason="the host side needs the [host] extra")
 
+from edge.card import Card, CellSpec, InputSpec, StreamSpec
 from edge.pick import NS, Pick, format_time
+from zoo import evaluate
 from zoo.evaluate import main
 from zoo.pickfile import read_trace_picks, write_trace_picks
 
@@ -44,6 +47,7 @@ def data(tmp_path: Path) -> Path:
                     "trace_p_arrival_sample": 2000 if quake else "",
                     "trace_s_arrival_sample": 2400 if quake else "",
                     "trace_category": "earthquake" if quake else "noise",
+                    "path_ep_distance_km": 33.0 if quake else "",
                 }
             )
     write_csv(folder / "metadata.csv", rows)
@@ -81,20 +85,76 @@ def test_a_picks_file_from_end_to_end(data: Path, tmp_path: Path, capsys: pytest
     assert (s["best"]["scores"]["0.5"]["precision"], s["best"]["scores"]["0.5"]["recall"]) == (0.5, 0.5)
     assert s["best"]["by_source"]["east"] == {"labels": 7, "scores": s["best"]["by_source"]["east"]["scores"]}
     assert sum(part["labels"] for part in p["best"]["by_snr_db"].values()) == COUNT
+    assert p["best"]["by_sp_s"]["2–5"]["labels"] == s["best"]["by_distance_km"]["30–60"]["labels"] == COUNT
+    assert s["calibration"]["counts"][7] == COUNT
+    assert s["calibration"]["right"][7] == 0.5
+    assert s["calibration"]["ece"] == pytest.approx(0.2)  # it says 0.7
+    assert "time_to_pick_s" not in p  # a file of picks does not know
     assert [one["threshold"] for one in p["curve"]["0.2"]][:2] == [0.05, 0.1]
     assert metrics["operating_thresholds"] == {"P": 0.9, "S": 0.7}
     assert metrics["noise_false_per_hour"]["P"]["0.9"] == pytest.approx(30.0)  # one pick in two minutes
     assert metrics["noise_false_per_hour"]["S"]["0.05"] == 0.0
 
-    for name in ("residuals", "precision_recall", "f1_by_snr", "examples"):
+    written = (out / "report.md").read_text()
+    embedded = re.findall(r"!\[.+\]\((.+)\.png\)", written)
+    assert sorted(embedded) == sorted(path.stem for path in out.glob("*.png"))
+    assert {"residuals", "f1_by_sp", "f1_by_distance", "reliability", "examples"} < set(embedded)
+    for name in embedded:
         drawn = image.imread(out / f"{name}.png")
         assert min(drawn.shape[:2]) > 300
         assert drawn[..., :3].std() > 0.05  # something is drawn
 
-    table = capsys.readouterr().out
-    assert f"mine.json on set: {COUNT + 2} traces" in table
-    assert "P best  0.90       14      1.000" in table
-    assert "noise windows: 30.0 false P picks an hour at threshold 0.9" in table
+    printed = capsys.readouterr().out
+    for told in (printed, written):
+        assert f"## Labelled traces: set\n\n{COUNT + 2} traces." in told
+        assert "| P best | 0.90      | 14     | 1.000    |" in told
+        assert "Noise windows: 30.0 false P picks an hour at threshold 0.9." in told
+        assert "error (Guo et al. 2017, 10 bins): P 0.100, S 0.200." in told
+    assert "png" not in printed
+
+
+class Riser:
+    """A network that sees P wherever a cell is three times as loud as the one before it."""
+
+    def __init__(self) -> None:
+        self.card = Card(
+            name="riser",
+            task="picking",
+            licence="MIT",
+            input=InputSpec(RATE, 1024, None, {"name": "max-abs"}),
+            cells=CellSpec(16, "linear"),
+            stream=StreamSpec(hop=128, lookahead=384, separation_s=1.0),
+            thresholds={"P": 0.6, "S": 0.6},
+            sigma_s={"P": 0.1, "S": 0.1},
+            bias_s={"P": 0.0, "S": 0.0},
+        )
+
+    def infer(self, window: Any) -> tuple[Any, Any]:
+        loudness = window.reshape(-1, 16, 3).std(axis=(1, 2))
+        rising = (loudness[1:] > 3 * loudness[:-1]) & (loudness[:-1] > 0)
+        logits = np.zeros((len(loudness), 3), np.float32)
+        logits[:, 0] = 20.0
+        logits[1:, 1] = np.where(rising, 40.0, 0.0)
+        return logits, np.zeros(len(loudness), np.float32)
+
+
+def test_a_model_is_scored_at_its_card_and_tells_how_soon_it_picks(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(evaluate, "open_model", lambda path: Riser())
+    out = tmp_path / "out"
+    assert main(["riser.tflite", "--data", str(data), "--split", "dev", "--out", str(out)]) == 0
+    p = json.loads((out / "metrics.json").read_text())["phases"]["P"]
+    assert p["card"]["scores"]["0.1"]["threshold"] == 0.6
+    assert (p["card"]["scores"]["0.1"]["recall"], p["card"]["residual"]["mae_s"]) == (1.0, 0.0)
+    # At 24 s the S is a rise too: half of what it is so sure of is no P.
+    assert p["calibration"]["ece"] == pytest.approx(0.5)
+    times_s = p["time_to_pick_s"]
+    assert times_s["count"] == 7
+    assert 3.84 <= times_s["median"] <= times_s["p95"] <= times_s["longest"] < 3.84 + 2.0
+    assert "### Time to pick" in capsys.readouterr().out
+    assert "![time to pick](time_to_pick.png)" in (out / "report.md").read_text()
+    assert min(image.imread(out / "time_to_pick.png").shape[:2]) > 300
 
 
 def test_a_split_of_one_picker_of_several(
@@ -104,7 +164,7 @@ def test_a_split_of_one_picker_of_several(
     path = tmp_path / "peers.json.gz"
     path.write_bytes(gzip.compress(json.dumps({"loud": made(), "silent": silent}).encode()))
     assert main([str(path), "--picker", "loud", "--data", str(data), "--split", "dev"]) == 0
-    assert "loud on set, dev: 8 traces" in capsys.readouterr().out
+    assert "set, dev\n\n8 traces." in capsys.readouterr().out
     assert main([str(path), "--picker", "silent", "--data", str(data), "--split", "dev"]) == 0
     assert "0.000" in capsys.readouterr().out
     assert main([str(path), "--data", str(data)]) == 1
@@ -118,13 +178,19 @@ def test_picks_survive_their_file(tmp_path: Path) -> None:
 
 @pytest.fixture
 def continuous(tmp_path: Path) -> Path:
-    """One hour of station XX.ABC on which two peers agree on P at 1000 s and one sees another at 2000 s."""
+    """Stations valley and hill, one hour each. In the valley two peers agree on P at 1000 s and one of them
+    sees another at 2000 s; on the hill nobody sees anything.
+    """
     folder = tmp_path / "continuous"
     folder.mkdir()
-    station = {"source": "valley", "network": "XX", "station": "ABC"}
+    valley = {"source": "valley", "network": "XX", "station": "ABC"}
+    hill = {"source": "hill", "network": "XX", "station": "DEF"}
     times = {"start": format_time(0), "end": format_time(3600 * NS)}
-    write_csv(folder / "manifest.csv", [station | times | {"file": "a.mseed"}])
-    peers = [station | {"phase": "P", "time": format_time(at * NS)} for at in (1000, 1000, 2000)]
+    write_csv(folder / "manifest.csv", [one | times | {"file": "a.mseed"} for one in (valley, hill)])
+    peers = [
+        valley | {"phase": "P", "time": format_time(at * NS), "prob": prob, "model": model}
+        for at, prob, model in ((1000, 0.9, "one"), (1000, 0.8, "two"), (2000, 0.5, "two"))
+    ]
     write_csv(folder / "peer_picks_raw.csv", peers)
     write_csv(folder / "peer_consensus_picks.csv", [peers[0] | {"n_models": 2}])
     return folder
@@ -148,17 +214,52 @@ def station_pick(second: float, update: int = 0) -> Pick:
     )
 
 
-def test_lines_of_edge_pick_against_peers(
-    continuous: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    picks = [station_pick(1000.1), station_pick(1000.1, update=1), station_pick(2000.2), station_pick(3000.0)]
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    """Picks of the valley as `edge-pick --json` writes them."""
     path = tmp_path / "picks.jsonl"
+    picks = [station_pick(1000.1), station_pick(1000.1, update=1), station_pick(2000.2), station_pick(3000.0)]
     path.write_text("\n".join(one.to_json() for one in picks) + "\n")
-    assert main([str(path), "--continuous", str(continuous), "--out", str(tmp_path / "out")]) == 0
-    p = json.loads((tmp_path / "out" / "metrics.json").read_text())["continuous"][0]
+    return path
+
+
+def test_lines_of_edge_pick_against_peers(
+    continuous: Path, lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main([str(lines), "--continuous", str(continuous), "--out", str(out)]) == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    p = metrics["continuous"][2]
     assert (p["source"], p["phase"], p["hours"], p["picks"], p["false"]) == ("valley", "P", 1.0, 3, 1)
     assert (p["agreed"], p["recalled"]) == ({"2": 1}, {"2": 1})
-    assert "valley  P  0.00       1.0    3      1.0" in capsys.readouterr().out
+    assert sorted(metrics["false_against_recall"]) == ["all records", "hill", "valley"]
+    printed = capsys.readouterr().out
+    assert "| valley | P   | 0.00      | 1.0   | 3     | 1.0     |" in printed
+    assert "**hill, P** (1 h, 0 agreed on by all peers)" in printed
+    assert min(image.imread(out / "false_against_recall.png").shape[:2]) > 300
+    assert "![false against recall](false_against_recall.png)" in (out / "report.md").read_text()
+
+
+def test_only_the_records_asked_for_count(
+    continuous: Path, lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    span = "valley=/1970-01-01T00:45:00Z"
+    out = tmp_path / "out"
+    options = ["--continuous", str(continuous), "--records", span, "--out", str(out)]
+    assert main([str(lines), *options]) == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert f"--records {span}" in metrics["command"]
+    p = metrics["continuous"][0]
+    assert (p["source"], p["hours"], p["picks"], p["false"]) == ("valley", 0.75, 2, 0)
+    assert list(metrics["false_against_recall"]) == ["valley"]
+    found = metrics["false_against_recall"]["valley"]["P"]
+    assert (found["hours"], found["agreed"]) == (0.75, 1)
+    # Of two picks at 0.4 all peers know both; without the one who saw 2000 s that pick is false.
+    assert found["operating"]["recall"] == 1.0
+    assert found["operating"]["all_judges"] == {"threshold": 0.4, "false": 0.0, "false_per_hour": 0.0}
+    assert found["operating"]["less_one"]["false"] == 0.5
+    assert found["operating"]["peers"]["two"] == {"threshold": 0.8, "false": 0.0, "false_per_hour": 0.0}
+    assert "0.67 (0.5)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -182,6 +283,10 @@ def test_lines_of_edge_pick_against_peers(
         ("picks.jsonl", "{}", ["--continuous", "continuous"], "line 1: not a pick"),
         ("picks.jsonl", "{}", ["--data", "set"], "or picks in .json"),
         ("picks.jsonl", "", ["--continuous", "set"], "has no manifest.csv"),
+        ("picks.jsonl", "", ["--continuous", "continuous", "--records", "moon"], "there are hill, valley"),
+        ("picks.jsonl", "", ["--continuous", "continuous", "--records", "hill=1"], "SOURCE=FROM/UNTIL"),
+        ("picks.jsonl", "", ["--continuous", "continuous", "--records", "hill=noon/"], "noon"),
+        ("picks.json", '{"t0": []}', ["--data", "set", "--records", "hill"], "give --continuous FOLDER"),
         (None, "", ["--data", "set"], "no picks file at"),
     ],
 )

@@ -14,7 +14,7 @@ keras = pytest.importorskip("keras", reason="the zoo needs the [host] extra")
 
 from zoo.network import load_keras, predict
 from zoo.pickers.checkpoint import import_published, main, read_state_dict
-from zoo.pickers.lppn import STRIDES, LPPNConfig, build
+from zoo.pickers.lppn import STRIDES, WIDE_STRIDES, LPPNConfig, build
 
 
 @pytest.mark.parametrize(("n", "parameters"), [(4, 16_260), (8, 60_200), (16, 231_312)])
@@ -22,6 +22,34 @@ from zoo.pickers.lppn import STRIDES, LPPNConfig, build
 def test_parameter_counts_are_the_published_ones(n, parameters, S):
     model = build(LPPNConfig(n=n, S=S))
     assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == parameters
+
+
+@pytest.mark.parametrize("S", sorted(WIDE_STRIDES))
+def test_the_wide_backbone_costs_few_parameters_and_gives_the_same_cells(S):
+    wide, published = build(LPPNConfig(n=10, S=S, backbone="wide")), build(LPPNConfig(n=10, S=S))
+    parameters = sum(int(np.prod(w.shape)) for w in wide.trainable_weights)
+    assert parameters <= 100_000
+    assert {k: v.shape for k, v in wide.output.items()} == {k: v.shape for k, v in published.output.items()}
+
+
+def middle_of_sight(config):
+    """Samples from a poke to the middle of the cells it touches, the mean over one period of the grid."""
+    keras.utils.set_random_seed(2)
+    model = build(config)
+    x = np.random.default_rng(0).normal(size=(1, 1, config.T, 3)).astype(np.float32)
+    at = config.T // 2 + np.arange(0, 8 * config.S, 3)
+    poked = np.repeat(x, len(at), axis=0)
+    poked[np.arange(len(at)), 0, at] += 100.0
+    change = np.abs(predict(model, poked)["cls"][:, 0] - predict(model, x)["cls"][:, 0]).max(axis=2) > 0
+    first, last = change.argmax(axis=1), config.cells - 1 - change[:, ::-1].argmax(axis=1)
+    return np.mean((first + last + 1) / 2 * config.S - at)
+
+
+@pytest.mark.parametrize("S", [8, 16])
+def test_more_taps_see_as_far_ahead_as_back(S):
+    """Padding on both sides in every strided layer, or onsets would be early or late by parts of a cell."""
+    published, wide = (LPPNConfig(4, S, 192 * S, backbone=name) for name in ("published", "wide"))
+    assert abs(middle_of_sight(wide) - middle_of_sight(published)) <= S / 2
 
 
 @pytest.mark.parametrize("S", sorted(STRIDES))
@@ -42,7 +70,12 @@ def test_layer_shapes(S):
 
 @pytest.mark.parametrize(
     ("kwargs", "words"),
-    [({"S": 12}, "S must be one of"), ({"T": 3000}, "multiple of 8·S = 128"), ({"n": 0}, "at least 1")],
+    [
+        ({"S": 12}, "S must be one of"),
+        ({"S": 32, "backbone": "wide"}, "one of .8, 16."),
+        ({"T": 3000}, "multiple of 8·S = 128"),
+        ({"n": 0}, "at least 1"),
+    ],
 )
 def test_impossible_members_of_the_family_are_refused(kwargs, words):
     with pytest.raises(ValueError, match=words):

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("h5py", reason="the zoo needs the [host] extra")
 
 from edge.card import InputSpec
-from zoo.data.records import P_BEFORE_S_S, S_AFTER_P_S, record_of, records_of
+from zoo.data.records import P_BEFORE_S_S, S_AFTER_P_S, record_of
 from zoo.data.seisbench import Trace
 
 PLAIN = InputSpec(100.0, 1024, None, {"name": "max-abs"})
@@ -89,8 +89,3 @@ def test_automatic_labels_count_less_and_teach_no_offset():
     assert sure.timed
     assert not rough.timed
     assert rough.weight < sure.weight
-
-
-def test_scraps_are_left_out():
-    traces = [trace(noise(100.0, 0.9), 100.0), trace(noise(100.0, 1.0), 100.0, name="long enough")]
-    assert [record.name for record in records_of(traces, PLAIN)] == ["long enough"]

@@ -1,9 +1,6 @@
-"""The scoring rule: evident cases, properties, and the published table it must reproduce."""
+"""The scoring rule: evident cases and properties."""
 
-import gzip
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,17 +11,14 @@ from hypothesis import strategies as st
 pytest.importorskip("h5py", reason="the host side needs the [host] extra")
 
 from edge.pick import NS, Phase, Pick
-from zoo.continuous import PeerPick, Record, score_continuous
-from zoo.data.seisbench import read_traces
+from zoo.breakdown import by_distance, by_snr, by_source, by_sp
+from zoo.continuous import PeerPick, Record, Span, clipped, refuse_strangers, score_continuous
 from zoo.scoring import (
     Labels,
     Score,
     TracePick,
     best,
-    by_snr,
-    by_source,
     compare,
-    labels_of,
     nearest_residuals,
     noise_rate,
     rank,
@@ -32,8 +26,6 @@ from zoo.scoring import (
     score,
     snr_db,
 )
-
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 def labels(
@@ -43,8 +35,9 @@ def labels(
     source: str = "here",
     category: str = "earthquake",
     snr: float = 12.0,
+    distance_km: float = float("nan"),
 ) -> Labels:
-    return Labels(name, source, category, 60.0, {"P": p, "S": s}, {"P": snr, "S": snr})
+    return Labels(name, source, category, 60.0, {"P": p, "S": s}, {"P": snr, "S": snr}, distance_km)
 
 
 def counts(known: Sequence[Labels], picks: dict[str, list[TracePick]], phase: Phase = "P") -> Any:
@@ -123,6 +116,20 @@ def test_breakdowns_add_up_to_the_whole() -> None:
     for parts in (by_source(whole), snr):
         assert sum(score(part, 0.1, 0.5).tp for part in parts.values()) == 7
         assert sum(score(part, 0.1, 0.5).fp for part in parts.values()) == 7
+
+
+def test_distance_is_told_by_s_minus_p_or_by_kilometres() -> None:
+    known = [
+        labels(f"t{k}", 30.0, 30.0 + sp, distance_km=8 * sp) for k, sp in enumerate((0.5, 1.5, 4, 8, 40))
+    ]
+    known.append(labels("no S", 30.0, None))
+    picks = {one.name: [TracePick("P", 30.0, 0.9)] for one in known}
+    whole = compare(known, picks, "P")
+    sizes = {name: len(part.names) for name, part in by_sp(whole).items()}
+    assert sizes == {"<1": 1, "1–2": 1, "2–5": 1, "5–10": 1, "≥10": 1, "unknown": 1}
+    far = by_distance(whole)["≥200"]
+    assert (list(far.names), score(far, 0.1, 0.5).tp) == (["t4"], 1)
+    assert list(by_distance(whole)["unknown"].names) == ["no S"]
 
 
 def test_snr_is_that_of_the_clearest_component() -> None:
@@ -256,52 +263,26 @@ def test_continuous_counts_what_no_peer_saw_and_recalls_what_they_agree_on() -> 
 
 
 def test_continuous_refuses_picks_made_elsewhere() -> None:
+    records = [Record("valley", "XX.ABC", 0, 3600 * NS)]
+    refuse_strangers(records, [pick("P", -0.5), pick("P", 1800)])  # refined to just before the first sample
     with pytest.raises(ValueError, match=r"XX\.ABC at 1970-01-01T02:00:00\.000000Z lies in none"):
-        score_continuous(
-            [Record("valley", "XX.ABC", 0, 3600 * NS)], [], [], [pick("P", 7200)], {"P": 0, "S": 0}
-        )
+        refuse_strangers(records, [pick("P", 7200)])
 
 
-def published_rows() -> list[tuple[str, Phase, list[str], str]]:
-    """Picker, phase, F1 cells "0.1 s/0.5 s" (whole table, then by source) and P std of the peers' table."""
-    rows: list[tuple[str, Phase, list[str], str]] = []
-    phases: tuple[Phase, Phase] = ("P", "S")
-    for line in (SHARED / "README.md").read_text().splitlines():
-        cells = [cell.strip().strip("*") for cell in line.strip("|").split("|")]
-        for phase in phases:
-            if len(cells) == 10 and cells[1] == phase:
-                rows.append((cells[0], phase, cells[2:9], cells[9]))
-    return rows
-
-
-@pytest.mark.skipif(not (SHARED / "peers").is_dir(), reason="needs the peers' picks of ../shared/data")
-def test_the_published_table_of_the_peers_is_reproduced() -> None:
-    traces = [trace for split in ("dev", "test") for trace in read_traces(SHARED / "labelled", split)]
-    known = [labels_of(trace) for trace in traces]
-    stored = json.loads(gzip.decompress((SHARED / "peers" / "labelled_picks.json.gz").read_bytes()))
-    sources = sorted({trace.source for trace in traces})
-    rows = published_rows()
-    assert len(rows) == 20
-    alike = 0
-    for picker, phase, cells, std in rows:
-        picks = {
-            trace.name: [TracePick(ph, at / trace.rate, prob) for ph, at, prob in stored[picker][trace.name]]
-            for trace in traces
-        }
-        # STA/LTA picks carry the trigger ratio where networks have a probability.
-        ratios = {"thresholds": (2, 2.5, 3, 4, 5, 6, 8, 10, 15)} if picker.startswith("STA/LTA") else {}
-        comparison = compare(known, picks, phase)
-        tops = [best(comparison, tolerance, **ratios) for tolerance in (0.1, 0.5)]
-        assert [top.f1 for top in tops] == pytest.approx([float(x) for x in cells[0].split("/")], abs=0.0035)
-        if std:
-            assert residuals(comparison, tops[1].threshold).std_s == pytest.approx(float(std), abs=0.0006)
-        parts = by_source(comparison)
-        for source, cell in zip(sources, cells[1:], strict=True):
-            assert (cell == "–") == (source not in parts)
-            if source in parts:
-                mine = [score(parts[source], top.tolerance_s, top.threshold).f1 for top in tops]
-                theirs = [float(x) for x in cell.split("/")]
-                # Where two thresholds are nearly as good the table may have taken the other one.
-                assert mine == pytest.approx(theirs, abs=0.035)
-                alike += mine == pytest.approx(theirs, abs=0.0056)
-    assert alike >= 85
+def test_records_are_clipped_to_spans() -> None:
+    records = [Record("valley", "XX.ABC", 0, 3600 * NS), Record("hill", "XX.DEF", 0, 7200 * NS)]
+    quiet = Span("valley", None, 600 * NS)
+    parts = clipped(records, [quiet, Span("hill", 3600 * NS, None)])
+    assert [(one.source, one.start_ns, one.end_ns) for one in parts] == [
+        ("valley", 0, 600 * NS - 1),
+        ("hill", 3600 * NS, 7200 * NS),
+    ]
+    assert clipped(records, []) == records
+    picks = [pick("P", 100), pick("P", 600), pick("P", 900)]
+    p = score_continuous(clipped(records, [quiet]), [], [], picks, {"P": 0.5, "S": 0.5})[0]
+    assert p.picks == 1
+    assert p.hours == pytest.approx(1 / 6)
+    with pytest.raises(ValueError, match="no records of 'valley' at that time; there are hill, valley"):
+        clipped(records, [Span("valley", 3600 * NS, None)])
+    with pytest.raises(ValueError, match="'valley' are asked for twice"):
+        clipped(records, [quiet, quiet])

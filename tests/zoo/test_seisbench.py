@@ -6,24 +6,30 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 h5py = pytest.importorskip("h5py", reason="the host side needs the [host] extra")
 
-from zoo.data.seisbench import read_traces
+from zoo.data.seisbench import read_rows, read_traces
 
 LABELLED = Path(__file__).parents[3] / "shared" / "data" / "labelled"
 
 
 def write_folder(
-    folder: Path, rows: list[dict[str, Any]], data: dict[str, Any], data_format: dict[str, Any] | None = None
+    folder: Path,
+    rows: list[dict[str, Any]],
+    data: dict[str, Any],
+    data_format: dict[str, Any] | None = None,
+    chunk: str = "",
 ) -> Path:
     folder.mkdir(exist_ok=True)
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    with (folder / "metadata.csv").open("w", newline="") as file:
+    with (folder / f"metadata{chunk}.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-    with h5py.File(folder / "waveforms.hdf5", "w") as file:
+    with h5py.File(folder / f"waveforms{chunk}.hdf5", "w") as file:
         for name, values in data.items():
             file[f"data/{name}"] = values
         for name, value in (data_format or {}).items():
@@ -83,10 +89,141 @@ def test_plain_set_in_blocks_with_the_fewest_columns(tmp_path: Path) -> None:
     assert (rest.category, rest.present) == ("unknown", "")
 
 
-def test_components_called_1_and_2_stand_for_north_and_east(tmp_path: Path) -> None:
-    row = {"trace_name": "t", "trace_sampling_rate_hz": 100, "trace_component_order": "12Z"}
-    (trace,) = read_traces(write_folder(tmp_path, [row], {"t": np.array([[1.0], [2.0], [3.0]])}))
-    np.testing.assert_array_equal(trace.samples, [[3.0, 1.0, 2.0]])
+@given(st.sets(st.sampled_from("ZNE"), min_size=1).flatmap(lambda some: st.permutations(sorted(some))))
+def test_any_order_and_number_of_components_finds_its_place(
+    tmp_path_factory: pytest.TempPathFactory, order: list[str]
+) -> None:
+    """As SeisBench writes blocks of traces with fewer components: bucket0$0,:1,:1200."""
+    stored = np.array([[10 * "ZNE".index(letter) + k + 1 for k in range(1200)] for letter in order], np.int32)
+    row = {
+        "trace_name": f"bucket0$0,:{len(order)},:1200",
+        "trace_name_original": "XX.ABC.2020-01-01",
+        "trace_sampling_rate_hz": 100,
+        "trace_component_order": "".join(order),
+    }
+    folder = write_folder(tmp_path_factory.mktemp("order"), [row], {"bucket0": stored[None]})
+    (trace,) = read_traces(folder)
+    assert trace.samples.shape == (1200, 3)
+    assert trace.present == "".join(letter for letter in "ZNE" if letter in order)
+    for place, letter in enumerate("ZNE"):
+        expected = 10 * place + 1 if letter in order else 0
+        assert trace.samples[0, place] == expected
+
+
+@pytest.mark.parametrize(
+    ("order", "place"),
+    [
+        ("12Z", "3.1 1.1 2.1"),
+        ("Z23", "1.1 2.1 3.1"),
+        ("Z12H", "1.1 2.1 3.1"),
+        ("HZ", "2.1 0 0"),
+        ("21", "0 2.1 1.1"),
+    ],
+)
+def test_other_names_of_components_go_where_the_station_puts_them(
+    tmp_path: Path, order: str, place: str
+) -> None:
+    stored = np.array([[k + 1.1] for k in range(len(order))])
+    row = {"trace_name": "t", "trace_sampling_rate_hz": 100, "trace_component_order": order}
+    (trace,) = read_traces(write_folder(tmp_path, [row], {"t": stored}))
+    np.testing.assert_array_equal(trace.samples, [[float(value) for value in place.split()]])
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ("1,:3,:5", slice(0, 5)),
+        ("1, :, 2:7", slice(2, 7)),
+        ("1,0:3,:-2", slice(0, 8)),
+        ("-1,:,:", slice(0, 10)),
+    ],
+)
+def test_parts_of_blocks_are_written_as_numpy_writes_them(tmp_path: Path, part: str, expected: slice) -> None:
+    block = np.arange(60.0).reshape(2, 3, 10)
+    row = {"trace_name": f"bucket0${part}", "trace_sampling_rate_hz": 100}
+    (trace,) = read_traces(write_folder(tmp_path, [row], {"bucket0": block}))
+    np.testing.assert_array_equal(trace.samples, block[1, :, expected].T)
+
+
+def test_every_trace_has_its_own_rate(tmp_path: Path) -> None:
+    rates = (20.0, 50.0, 125.0, 500.0)
+    rows: list[dict[str, Any]] = [
+        {"trace_name": f"t{rate:g}", "trace_sampling_rate_hz": rate, "trace_dt_s": 0.01} for rate in rates
+    ]
+    rows += [{"trace_name": "interval", "trace_dt_s": 0.005}, {"trace_name": "common"}]
+    data = {row["trace_name"]: np.ones((3, 4)) for row in rows}
+    traces = read_traces(write_folder(tmp_path, rows, data, {"sampling_rate": 40}))
+    assert [trace.rate for trace in traces] == [*rates, 200.0, 40.0]
+
+
+@pytest.mark.parametrize("listed", ["", "\n", "_2021\n_2020\n"])
+def test_chunks_are_one_data_set_in_which_no_name_comes_twice(tmp_path: Path, listed: str) -> None:
+    """Every chunk counts its blocks anew; picks and labels are kept by name."""
+    for year in (2020, 2021):
+        row = {"trace_name": "bucket0$0,:3,:4", "trace_sampling_rate_hz": 100, "split": "train"}
+        write_folder(tmp_path, [row], {"bucket0": np.full((1, 3, 4), year)}, chunk=f"_{year}")
+    if listed:
+        (tmp_path / "chunks").write_text(listed)
+    traces = {trace.name: trace.samples[0, 0] for trace in read_traces(tmp_path, "train")}
+    assert traces == {"_2020/bucket0$0,:3,:4": 2020, "_2021/bucket0$0,:3,:4": 2021}
+    assert [t.samples[0, 0] for t in read_traces(tmp_path, names={"_2021/bucket0$0,:3,:4"})] == [2021]
+    assert len(read_rows(tmp_path)) == 2
+    assert {row["trace_name"] for row in read_rows(tmp_path)} == set(traces)
+
+
+def test_only_the_chunks_that_are_listed(tmp_path: Path) -> None:
+    row = {"trace_name": "t", "trace_sampling_rate_hz": 100}
+    for chunk in ("_a", "_b"):
+        write_folder(tmp_path, [row], {"t": np.ones((3, 4))}, chunk=chunk)
+    (tmp_path / "chunks").write_text("_b\n")
+    assert [trace.name for trace in read_traces(tmp_path)] == ["_b/t"]
+    (tmp_path / "chunks").write_text("_b\n_c\n")
+    with pytest.raises(FileNotFoundError, match=r"no metadata_c\.csv, which its file chunks lists"):
+        read_traces(tmp_path)
+    (tmp_path / "chunks").unlink()
+    (tmp_path / "waveforms_a.hdf5").unlink()
+    with pytest.raises(FileNotFoundError, match=r"no waveforms_a\.hdf5"):
+        read_traces(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "quality"),
+    [
+        ({"trace_p_arrival_sample": 1, "trace_p_status": "manual"}, "analyst"),
+        ({"trace_Pg_arrival_sample": 1, "trace_Pg_status": "automatic"}, "automatic"),
+        (
+            {
+                "trace_P_arrival_sample": 1,
+                "trace_P_status": "manual",
+                "trace_S_arrival_sample": 2,
+                "trace_S_status": "automatic",
+            },
+            "automatic",
+        ),
+        ({"trace_p_arrival_sample": 1}, "unknown"),
+        ({"trace_p_arrival_sample": "", "trace_p_status": "manual"}, "unknown"),
+        ({"trace_category": "noise"}, "noise"),
+        (
+            {"trace_p_arrival_sample": 1, "trace_p_status": "manual", "label_quality": "correlation"},
+            "correlation",
+        ),
+    ],
+)
+def test_who_picked_is_known_from_the_status_columns(
+    tmp_path: Path, columns: dict[str, Any], quality: str
+) -> None:
+    row = {"trace_name": "t", "trace_sampling_rate_hz": 100, **columns}
+    (trace,) = read_traces(write_folder(tmp_path, [row], {"t": np.ones((3, 4))}))
+    assert trace.quality == quality
+
+
+def test_waveforms_are_read_one_by_one(tmp_path: Path) -> None:
+    """So that a set larger than memory can be walked through; here the second trace cannot be read."""
+    rows = [{"trace_name": name, "trace_sampling_rate_hz": 100} for name in ("there", "gone")]
+    traces = read_traces(write_folder(tmp_path, rows, {"there": np.ones((3, 4))}))
+    assert next(traces).name == "there"
+    with pytest.raises(ValueError, match=r"waveforms\.hdf5 has no data set 'gone'"):
+        next(traces)
 
 
 def test_of_several_named_arrivals_the_first_counts(tmp_path: Path) -> None:
@@ -133,6 +270,11 @@ def test_missing_files_and_splits_are_named(tmp_path: Path) -> None:
             {"trace_name": "t", "trace_sampling_rate_hz": 100, "trace_component_order": "ZN"},
             "does not fit component order 'ZN'",
         ),
+        (
+            {"trace_name": "t", "trace_sampling_rate_hz": 100, "trace_component_order": "ZZE"},
+            "does not fit component order 'ZZE'",
+        ),
+        ({"trace_name": "t", "trace_sampling_rate_hz": "nan"}, "no trace_sampling_rate_hz above zero"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, row: dict[str, Any], said: str) -> None:

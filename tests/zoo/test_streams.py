@@ -82,4 +82,4 @@ def test_what_came_before_is_left_out(folder):
 def test_nothing_left_to_train_on_is_told(folder):
     for source, second in (("other", 0), ("swarm", 100)):
         with pytest.raises(ValueError, match=f"no records of '{source}'"):
-            stream_records(folder, source, START_NS + second * NS, SPEC)
+            list(stream_records(folder, source, START_NS + second * NS, SPEC))

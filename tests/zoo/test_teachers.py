@@ -9,7 +9,7 @@ pytest.importorskip("h5py", reason="the zoo needs the [host] extra")
 
 from edge.card import InputSpec
 from zoo.data.labels import label_cells
-from zoo.data.records import records_of
+from zoo.data.records import record_of
 from zoo.data.seisbench import Trace
 from zoo.data.teachers import Teachers, read_teachers
 
@@ -54,7 +54,7 @@ def test_half_of_the_teachers_teach_no_place_within_a_cell():
 
 def test_the_taught_cell_is_asked_for_and_the_rest_of_the_unknown_is_not():
     two = teachers([["S", 600, 0.9]], [["S", 600, 0.9]])
-    (record,) = records_of([trace()], SPEC, two)
+    record = record_of(trace(), SPEC, two.arrivals(trace()))
     assert [(a.phase, a.sample) for a in record.arrivals] == [("P", 800.0), ("S", 1200.0)]
     labels = label_cells(list(record.arrivals), list(record.unknown), slice(0, 3000), 3008, 16)
     assert labels.cls[1200 // 16].tolist() == [0, 0, pytest.approx(1.5 * 0.8)]

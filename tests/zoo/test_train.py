@@ -2,6 +2,10 @@
 
 import ast
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +42,9 @@ def test_a_run_leaves_a_log_its_checkpoints_and_a_model_with_its_card(tiny_run):
     assert offsets.shape == (64,)
 
 
-def test_an_interrupted_run_goes_on_as_if_nothing_had_been(tiny_run, edge_train, tmp_path, monkeypatch):
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
+    tiny_run, edge_train, tmp_path, monkeypatch, capsys
+):
     folder = tmp_path / "run"
     done = train.Checkpoint.on_epoch_end
 
@@ -48,8 +54,9 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(tiny_run, edge_train,
 
     with monkeypatch.context() as patch:
         patch.setattr(train.Checkpoint, "on_epoch_end", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            edge_train(folder)
+        assert edge_train(folder) == 130
+    message = "edge-train: interrupted; the same command goes on after epoch 1"
+    assert capsys.readouterr().err.splitlines()[-1] == message
     assert len(log_of(folder)) == 1
     assert edge_train(folder) == 0
     assert [line["epoch"] for line in log_of(folder)] == [1, 2]
@@ -92,7 +99,7 @@ def test_an_interruption_while_saving_spares_the_checkpoints_before(tiny_run, tm
         (["-S", 12], "S must be one of"),
         (["-T", 1000], "multiple of 8·S = 64"),
         (["-n", 0], "at least 1"),
-        (["-S", 64], "hop + stream.lookahead exceed input.window"),
+        (["-S", 64, "--backbone", "published"], "hop + stream.lookahead exceed input.window"),
         (["--steps", 0], "--steps, --epoch and --batch must be at least 1"),
         (["--batch", 0], "--steps, --epoch and --batch must be at least 1"),
         (["--highpass", 50], "highpass_hz"),
@@ -106,13 +113,97 @@ def test_what_cannot_be_trained_is_refused_in_one_line(edge_train, tmp_path, cap
     assert not (tmp_path / "run").exists()
 
 
-def write_set(folder, split, rate):
+AS_ON_A_TERMINAL = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+from zoo.train import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
+def test_control_c_ends_the_command_with_one_line_and_nothing_left_running(quakes, tmp_path):
+    run = tmp_path / "run"
+    tiny = ["-n", "4", "-S", "8", "-T", "512", "--steps", "1000000", "--epoch", "2", "--batch", "4"]
+    folders = ["--data", quakes, "--dev", quakes, "--run", run, "--cache", quakes.parent / "cache"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", AS_ON_A_TERMINAL, "lppn", *map(str, folders), *tiny],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        cwd=Path(zoo.__file__).parents[1],
+    )  # fmt: skip
+    try:
+        epoch_ends = (line for line in process.stdout if line.startswith("  dev "))
+        next(epoch_ends)  # the log follows or is there; the second one says that it is
+        next(epoch_ends)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    kept = len(log_of(run))
+    assert process.returncode == 130
+    assert kept >= 2
+    own = [line for line in errors.splitlines() if line.startswith("edge-train")]
+    assert own == [f"edge-train: interrupted; the same command goes on after epoch {kept}"]
+    assert "Traceback" not in errors
+    assert keras.saving.load_model(run / "last.keras").optimizer.iterations >= 2 * kept
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+def write_set(folder, split, rate, sources=("",)):
     h5py = pytest.importorskip("h5py")
     folder.mkdir()
-    (folder / "metadata.csv").write_text(f"trace_name,split,trace_sampling_rate_hz\na,{split},{rate}\n")
+    rows = [f"{k},{split},{rate},{source}\n" for k, source in enumerate(sources)]
+    (folder / "metadata.csv").write_text("trace_name,split,trace_sampling_rate_hz,source\n" + "".join(rows))
     with h5py.File(folder / "waveforms.hdf5", "w") as waveforms:
-        waveforms["data/a"] = np.ones((3, 100 * rate), np.int32)
+        for k in range(len(sources)):
+            waveforms[f"data/{k}"] = np.ones((3, 100 * rate), np.int32)
     return folder
+
+
+def test_a_source_left_out_is_not_trained_on_and_told_in_the_card(quakes, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "WindowMixer", lambda groups, *_: groups)
+    others = write_set(tmp_path / "others", "train", 100, ["north", "south", "north"])
+
+    def prepare(*arguments):
+        folders = (
+            "--data",
+            quakes,
+            "--data",
+            others,
+            "--dev",
+            quakes,
+            "--run",
+            tmp_path,
+            "--cache",
+            tmp_path,
+        )
+        card, groups, _ = train.prepare(train.parse(["lppn", *map(str, (*folders, *arguments))]))
+        return card.training, {record.source for _, records in groups.values() for record in records}
+
+    training, sources = prepare()
+    assert training["data"] == {"quakes": 10, "others": 3}
+    assert "without" not in training
+    assert "--without" not in training["command"]
+    assert sources == {"quakes", "north", "south"}
+    training, sources = prepare("--without", "north")
+    assert training["data"] == {"quakes": 10, "others": 1}
+    assert training["without"] == ["north"]
+    assert "--without north" in training["command"]
+    assert sources == {"quakes", "south"}
+    with pytest.raises(ValueError, match="there are north, quakes, south"):
+        prepare("--without", "nroth")
+    with pytest.raises(ValueError, match="no trace is left"):
+        prepare("--without", "north", "--without", "south", "--without", "quakes")
+    with pytest.raises(ValueError, match="drop one"):
+        prepare("--without", "north", "--continuous", others, "--continuous-source", "north")
+
+
+def test_of_a_large_dev_split_a_part_is_scored(tmp_path, monkeypatch):
+    folder = write_set(tmp_path / "large", "dev", 20, ["x"] * 10)
+    assert len(train.dev_traces(folder)) == 10
+    monkeypatch.setattr(train, "MOST_DEV_TRACES", 4)
+    assert [trace.name for trace in train.dev_traces(folder)] == ["0", "3", "6", "9"]
 
 
 def test_data_of_a_rate_that_no_station_has_are_refused_in_one_line(edge_train, tmp_path, capsys):

@@ -1,4 +1,8 @@
-"""Augmentations: each one small function of a random generator and a draft window."""
+"""Augmentations: each one small function of a random generator and a draft window.
+
+Here is the draft itself and what mixes and turns whole windows; in `sensor`, `faults`, `path` and `noise`
+what befalls them on the way from the source to the picker.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -10,6 +14,13 @@ from zoo.data.records import Record
 
 Generator = np.random.Generator
 Samples = NDArray[np.float32]
+
+RATE_HZ = 100.0
+HIGHPASS_HZ = 1.0
+"""Of every record here, as of every model: what is said in seconds or Hz rests on them."""
+
+DROWNED = 20
+"""Samples on either side of an onset that can no longer be seen, in which nothing is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,29 +94,75 @@ def superpose(draft: Draft, other: Draft, ratio: float) -> Draft:
     peak = np.abs(other.samples).max(initial=0.0)
     if peak == 0:
         return draft
-    scaled = other.samples * np.float32(ratio * np.abs(draft.samples).max(initial=0.0) / peak)
-    samples = draft.samples + scaled
-    samples[: draft.valid.start] = 0.0
-    samples[draft.valid.stop :] = 0.0
+    scale = np.float32(ratio * np.abs(draft.samples).max(initial=0.0) / peak)
+    return add(draft, replace(other, samples=other.samples * scale))
+
+
+def add(draft: Draft, other: Draft) -> Draft:
+    """Both windows at once as they are, where the first is valid. Onsets that drown in the sum are no
+    longer asked for."""
+    samples = within(draft.valid, draft.samples + other.samples)
     unknown = list(draft.unknown) + list(other.unknown)
     kept = []
-    for part, arrivals in ((draft.samples, draft.arrivals), (scaled, other.arrivals)):
-        for arrival in arrivals:
-            if audible(part, samples, arrival.sample):
+    for part, rest in ((draft, other), (other, draft)):
+        for arrival in part.arrivals:
+            if silent(rest.samples, arrival.sample) or audible(part.samples, samples, arrival.sample):
                 kept.append(arrival)
             else:
-                unknown.append((arrival.sample - 20, arrival.sample + 20))
+                unknown.append((arrival.sample - DROWNED, arrival.sample + DROWNED))
     return Draft(samples, draft.valid, tuple(kept), tuple(unknown))
+
+
+def altered(draft: Draft, samples: Samples) -> Draft:
+    """The draft with `samples` (T, 3) in place of its own. Onsets that stood out before and do not now are
+    no longer asked for."""
+    samples = within(draft.valid, samples)
+    unknown = list(draft.unknown)
+    kept = []
+    for arrival in draft.arrivals:
+        if audible(samples, samples, arrival.sample) or not audible(
+            draft.samples, draft.samples, arrival.sample
+        ):
+            kept.append(arrival)
+        else:
+            unknown.append((arrival.sample - DROWNED, arrival.sample + DROWNED))
+    return Draft(samples, draft.valid, tuple(kept), tuple(unknown))
+
+
+def within(valid: slice, samples: Samples) -> Samples:
+    """The same array, zeroed outside `valid`."""
+    samples[: valid.start] = 0.0
+    samples[valid.stop :] = 0.0
+    return samples
 
 
 def audible(own: Samples, mixture: Samples, sample: float, span: int = 100) -> bool:
     """Whether the second after an onset has, on some component, twice the power in its own record that the
     second before it has in the mixture."""
-    at = int(np.clip(sample, 0, len(own)))
+    at = min(max(int(sample), 0), len(own))
     before, after = mixture[max(0, at - span) : at], own[at : at + span]
     if not len(before) or not len(after):
         return True
-    return bool(np.any(np.mean(np.square(after), axis=0) >= 2 * np.mean(np.square(before), axis=0)))
+    return bool(np.any(power(after) >= 2 * power(before)))
+
+
+def silent(samples: Samples, sample: float, span: int = 100) -> bool:
+    """Whether there is nothing at all within a second of a sample."""
+    at = min(max(int(sample), 0), len(samples))
+    return not samples[max(0, at - span) : at + span].any()
+
+
+def power(samples: Samples) -> Samples:
+    """The mean square of each component (3,), zero of no samples."""
+    mean: Samples = np.einsum("tk,tk->k", samples, samples) / np.float32(max(len(samples), 1))
+    return mean
+
+
+def noise_level(draft: Draft) -> Samples:
+    """The median absolute value of each component (3,), from every eighth sample: zero of a dead one."""
+    heights = np.abs(draft.samples[draft.valid][::8])
+    median: Samples = np.partition(heights, len(heights) // 2, axis=0)[len(heights) // 2]
+    return median
 
 
 def add_noise(rng: Generator, draft: Draft, noise: Draft) -> Draft:

@@ -1,6 +1,6 @@
 """Labelled traces made ready for training: at the model's rate and through the station's own high-pass."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,6 @@ from edge.preprocess import HighPass
 from edge.resample import Resampler, resample
 from zoo.data.labels import Arrival
 from zoo.data.seisbench import Trace
-from zoo.data.teachers import Teachers
 
 S_AFTER_P_S = 0.1
 P_BEFORE_S_S = 25.0
@@ -60,9 +59,3 @@ def record_of(trace: Trace, spec: InputSpec, taught: Sequence[Arrival] = ()) -> 
     arrivals += [arrival.at(arrival.sample * scale) for arrival in taught]
     inside = tuple(arrival for arrival in arrivals if 0 <= arrival.sample < len(samples))
     return Record(trace.name, trace.source, samples.astype(np.float32), inside, tuple(unknown))
-
-
-def records_of(traces: Iterable[Trace], spec: InputSpec, teachers: Teachers | None = None) -> list[Record]:
-    """All traces of at least one second, with the teachers' labels for phases that nobody picked."""
-    records = (record_of(trace, spec, teachers.arrivals(trace) if teachers else ()) for trace in traces)
-    return [record for record in records if len(record.samples) >= spec.rate_hz]

@@ -1,12 +1,12 @@
-"""Reader of SeisBench data sets: `metadata.csv` beside `waveforms.hdf5`.
+"""Reader of labelled traces in SeisBench's layout, `metadata.csv` beside `waveforms.hdf5`, or in STEAD's.
 
 Layout after Woollam et al. (2022), SeisBench: one row of `metadata.csv` per trace; the samples in group
 `data` of `waveforms.hdf5`, either one data set per trace or stacked in blocks, where `trace_name` says
-which part: `bucket0$12,:3,:6000` is row 12, 3 components, 6000 samples of the data set `bucket0`.
+which part: `bucket0$12,:3,:6000` is row 12, 3 components, 6000 samples of the data set `bucket0`. A data set
+in chunks has `metadata_2020.csv` beside `waveforms_2020.hdf5` and so on, and may list the names ("_2020")
+in a file `chunks`. STEAD's own layout is in `zoo.data.stead`.
 """
 
-import csv
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -17,11 +17,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.pick import Polarity
+from edge.pick import Phase, Polarity
+from edge.timeline import component_slots
+from zoo.data.stead import stead_tables
+from zoo.data.tables import Layout, Row, Rows, Table
 
-Row = dict[str, str]
+SEISBENCH = Layout("SeisBench", ("trace_name",), dict, {})
 
-_COMPONENT = {"Z": 0, "3": 0, "N": 1, "1": 1, "E": 2, "2": 2}
 _POLARITY: dict[str, Polarity] = {
     "positive": "up",
     "up": "up",
@@ -32,11 +34,12 @@ _POLARITY: dict[str, Polarity] = {
     "undecidable": "unknown",
     "unknown": "unknown",
 }
-# Sets that tell crustal from head waves (Pg, Pn) give each its own column; a picker is asked for the first.
-_ARRIVAL = {
-    "P": re.compile(r"trace_(p|P|Pg|Pn|Pb)_arrival_sample"),
-    "S": re.compile(r"trace_(s|S|Sg|Sn|Sb)_arrival_sample"),
+# Sets that tell crustal from head waves (Pg, Pn) give each its own columns; a picker is asked for the first.
+_NAMES: dict[Phase, tuple[str, ...]] = {
+    "P": ("p", "P", "Pg", "Pn", "Pb"),
+    "S": ("s", "S", "Sg", "Sn", "Sb"),
 }
+_STATUS = {"manual": "analyst", "automatic": "automatic"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,67 +71,90 @@ class Trace:
     unit: str
 
 
+def open_data(folder: Path) -> tuple[Table, ...]:
+    """The tables of a data folder, recognised by what lies in it: `metadata*.csv` is SeisBench's,
+    `merge.csv` or `chunk*.csv` STEAD's. FileNotFoundError where there is neither, or a listed one is missing.
+    """
+    listed = folder / "chunks"
+    chunks = listed.read_text(encoding="utf-8").split() if listed.is_file() else []
+    if not chunks:
+        single = (folder / "metadata.csv").is_file()
+        found = sorted(path.stem.removeprefix("metadata") for path in folder.glob("metadata*.csv"))
+        chunks = [""] if single else found
+    tables = tuple(
+        Table(folder / f"metadata{chunk}.csv", folder / f"waveforms{chunk}.hdf5", SEISBENCH, chunk)
+        for chunk in chunks
+    )
+    for table in tables:
+        if not table.path.is_file():
+            raise FileNotFoundError(f"{folder} has no {table.path.name}, which its file chunks lists")
+    tables = tables or stead_tables(folder)
+    if not tables:
+        raise FileNotFoundError(
+            f"{folder} has no metadata.csv (SeisBench), merge.csv or chunk*.csv (STEAD); give a data folder"
+        )
+    return tables
+
+
 def read_traces(
     folder: Path, split: str | None = None, names: Collection[str] | None = None
 ) -> Iterator[Trace]:
-    """The traces of a SeisBench folder in the order of its metadata; `split=None` gives all of them,
-    `names` only those.
+    """The traces of a data folder, SeisBench's or STEAD's, in the order of its metadata; `split=None` gives
+    all of them, `names` only those.
 
-    Only `trace_name` and a sampling rate (a column, or `data_format/sampling_rate`) are required; other
-    columns that are absent get neutral values: `source` is the folder's name, `category` is "earthquake"
-    where there is an onset and else "unknown", a component is present if it has a sample that is not zero.
-    Files are checked when called, waveforms are read one by one as the result is walked through.
+    Of SeisBench only `trace_name` and a sampling rate (a column, or `data_format/sampling_rate`) are
+    required; other columns that are absent get neutral values: `source` is the folder's name, `category` is
+    "earthquake" where there is an onset and else "unknown", `quality` follows from the picks' status
+    columns, a component is present if it has a sample that is not zero. A name from a chunk has the chunk's
+    before it ("_2020/bucket0$12,:3,:6000"), for every chunk counts its blocks anew.
+    Files are checked when called; rows and waveforms are read one by one as the result is walked through.
 
     Raises FileNotFoundError for a missing file, ValueError for a missing column or split or a bad value.
     """
     rows = read_rows(folder, split)
-    waveforms = folder / "waveforms.hdf5"
-    if not waveforms.is_file():
-        raise FileNotFoundError(f"{folder} has no waveforms.hdf5; give a SeisBench data folder")
-    chosen = rows if names is None else [row for row in rows if row["trace_name"] in names]
-    return _walk(waveforms, chosen, folder.resolve().name)
+    for table in rows.tables:
+        if not table.waveforms.is_file():
+            raise FileNotFoundError(f"{folder} has no {table.waveforms.name}, the waveforms of its metadata")
+    return _walk(rows, names, folder.resolve().name)
 
 
-def read_rows(folder: Path, split: str | None = None) -> list[Row]:
-    """Rows of `metadata.csv` that belong to `split` (all for None); raises as `read_traces`."""
-    metadata = folder / "metadata.csv"
-    if not metadata.is_file():
-        raise FileNotFoundError(f"{folder} has no metadata.csv; give a SeisBench data folder")
-    with metadata.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not rows:
+def read_rows(folder: Path, split: str | None = None) -> Rows:
+    """Rows in SeisBench's words that belong to `split` (all for None); raises as `read_traces`."""
+    tables = open_data(folder)
+    metadata = tables[0].path if len(tables) == 1 else folder
+    splits = Counter(row.get("split") for table in tables for row in table.rows())
+    if not splits:
         raise ValueError(f"{metadata} has no rows")
-    if "trace_name" not in rows[0]:
-        raise ValueError(f"{metadata} has no column trace_name; it is not SeisBench metadata")
     if split is None:
-        return rows
-    if "split" not in rows[0]:
+        return Rows(tables, None, splits.total())
+    if None in splits:
         raise ValueError(f"{metadata} has no column split; leave the split out to use all traces")
-    chosen = [row for row in rows if row["split"] == split]
-    if not chosen:
-        there = ", ".join(
-            f"{name or '(empty)'} ({n})" for name, n in Counter(r["split"] for r in rows).items()
-        )
+    if split not in splits:
+        there = ", ".join(f"{name or '(empty)'} ({count})" for name, count in splits.items())
         raise ValueError(f"{metadata} has no split {split!r}; it has {there}")
-    return chosen
+    return Rows(tables, split, splits[split])
 
 
-def _walk(waveforms: Path, rows: list[Row], folder: str) -> Iterator[Trace]:
-    with h5py.File(waveforms, "r") as file:
-        if "data" not in file:
-            raise ValueError(f"{waveforms} has no group data; it is not a SeisBench waveform file")
-        header = {key: _scalar(item[()]) for key, item in file.get("data_format", {}).items()}
-        for row in rows:
-            yield _trace(row, file["data"], header, folder)
+def _walk(rows: Rows, names: Collection[str] | None, folder: str) -> Iterator[Trace]:
+    for table in rows.tables:
+        with h5py.File(table.waveforms, "r") as file:
+            if "data" not in file:
+                raise ValueError(f"{table.waveforms} has no group data; it is not a file of waveforms")
+            stored = {key: _scalar(item[()]) for key, item in file.get("data_format", {}).items()}
+            for row in rows.of(table):
+                if names is None or row["trace_name"] in names:
+                    samples = _block(table.stored_name(row), file["data"])
+                    yield _trace(row, samples, {**table.layout.data_format, **stored}, folder)
 
 
-def _trace(row: Row, data: Any, header: dict[str, Any], folder: str) -> Trace:
+def _trace(row: Row, stored: NDArray[Any], header: dict[str, Any], folder: str) -> Trace:
     name = row["trace_name"]
     order = row.get("trace_component_order") or header.get("component_order") or "ZNE"
-    samples = _in_zne(_block(name, data), order, header.get("dimension_order", "CW"), name)
+    samples = _in_zne(stored, order, header.get("dimension_order", "CW"), name)
     marked = row.get("trace_components_present")
     there = marked if marked else "".join(c for c, x in zip("ZNE", samples.T, strict=True) if x.any())
     p, s = _onset(row, "P"), _onset(row, "S")
+    category = row.get("trace_category") or ("unknown" if p is None and s is None else "earthquake")
     return Trace(
         name=name,
         source=row.get("source") or folder,
@@ -142,49 +168,75 @@ def _trace(row: Row, data: Any, header: dict[str, Any], folder: str) -> Trace:
         p_unlabelled=_flag(row, "trace_p_unlabelled"),
         s_unlabelled=_flag(row, "trace_s_unlabelled"),
         polarity=_POLARITY.get((row.get("trace_polarity") or "").lower()),
-        category=row.get("trace_category") or ("unknown" if p is None and s is None else "earthquake"),
-        quality=row.get("label_quality") or "unknown",
+        category=category,
+        quality=row.get("label_quality") or _quality(row, category),
         unit=row.get("trace_unit") or "counts",
     )
 
 
 def _block(name: str, data: Any) -> NDArray[Any]:
-    """Samples of one trace as stored: the data set `name`, or the part of a block `name` speaks of."""
+    """Samples of one trace as stored: the data set `name`, or the part of a block `name` speaks of, written
+    as numpy writes slices."""
     dataset, _, part = name.partition("$")
     if dataset not in data:
-        raise ValueError(f"waveforms.hdf5 has no data set {dataset!r}, which metadata.csv names")
+        raise ValueError(
+            f"{Path(data.file.filename).name} has no data set {dataset!r}, which its metadata name"
+        )
     if not part:
         return np.asarray(data[dataset])
     try:
-        row, *ends = part.split(",")
-        index = (int(row), *(slice(int(end.removeprefix(":"))) for end in ends))
-        return np.asarray(data[dataset][index])
+        return np.asarray(data[dataset][tuple(_index(text) for text in part.split(","))])
     except (ValueError, IndexError, TypeError) as error:
         raise ValueError(f"trace_name {name!r} does not fit its data set: {error}") from error
 
 
+def _index(text: str) -> int | slice:
+    ends = [int(end) if end.strip() else None for end in text.split(":")]
+    return slice(*ends) if len(ends) > 1 else int(text)
+
+
 def _in_zne(stored: NDArray[Any], order: str, dimensions: str, name: str) -> NDArray[Any]:
+    """Shape (npts, 3): each letter of `order` where the station would put it, zeros where there is none. Of
+    several components a hydrophone (H) is left out."""
     stored = stored.T if dimensions.endswith("WC") else stored
-    if stored.ndim != 2 or stored.shape[0] != len(order) or any(c not in _COMPONENT for c in order):
-        raise ValueError(f"trace {name!r} of shape {stored.shape} does not fit component order {order!r}")
+    misfit = f"trace {name!r} of shape {stored.shape} does not fit component order {order!r}"
+    if stored.ndim != 2 or stored.shape[0] != len(order):
+        raise ValueError(misfit)
+    try:
+        slots = component_slots([letter for letter in order if letter != "H" or len(order) == 1])
+    except ValueError as error:
+        raise ValueError(f"{misfit}: {error}") from error
     samples = np.zeros((stored.shape[1], 3), np.int32 if np.can_cast(stored.dtype, np.int32) else np.float64)
-    for component, values in zip(order, stored, strict=True):
-        samples[:, _COMPONENT[component]] = values
+    for slot, letter in enumerate(slots):
+        if letter:
+            samples[:, slot] = stored[order.index(letter)]
     return samples
 
 
 def _rate(row: Row, header: dict[str, Any]) -> float:
-    rate = row.get("trace_sampling_rate_hz") or header.get("sampling_rate")
-    if not rate or float(rate) <= 0:
+    rate, interval = row.get("trace_sampling_rate_hz"), row.get("trace_dt_s")
+    if not rate and interval and float(interval) > 0:
+        return 1 / float(interval)
+    rate = rate or header.get("sampling_rate")
+    if not rate or not float(rate) > 0:
         raise ValueError(
-            f"trace {row['trace_name']!r} has no trace_sampling_rate_hz above zero in metadata.csv"
+            f"trace {row['trace_name']!r} has no trace_sampling_rate_hz above zero in its metadata"
         )
     return float(rate)
 
 
-def _onset(row: Row, phase: str) -> float | None:
-    onsets = [float(value) for key, value in row.items() if value and _ARRIVAL[phase].fullmatch(key)]
+def _onset(row: Row, phase: Phase) -> float | None:
+    onsets = [float(row.get(f"trace_{name}_arrival_sample") or "nan") for name in _NAMES[phase]]
     return min((onset for onset in onsets if np.isfinite(onset)), default=None)
+
+
+def _quality(row: Row, category: str) -> str:
+    """Who labelled a trace, as far as its status columns tell; one pick by a machine makes it automatic."""
+    if category == "noise":
+        return "noise"
+    names = [name for names in _NAMES.values() for name in names if row.get(f"trace_{name}_arrival_sample")]
+    made = {_STATUS.get((row.get(f"trace_{name}_status") or "").lower(), "unknown") for name in names}
+    return next((quality for quality in ("automatic", "unknown", "analyst") if quality in made), "unknown")
 
 
 def _flag(row: Row, column: str) -> bool:

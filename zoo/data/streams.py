@@ -1,6 +1,6 @@
 """Training records cut from continuous ones, labelled by the picks on which other pickers agree."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,27 +23,30 @@ DOUBT_S = 0.5
 """Around a pick that only one picker made, nothing is asked."""
 LEAST_S = 60.0
 
+MANIFEST, CONSENSUS, PEERS = "manifest.csv", "peer_consensus_picks.csv", "peer_picks_raw.csv"
 
-def stream_records(folder: Path, source: str, from_ns: int, spec: InputSpec) -> list[Record]:
-    """The gap-free stretches, of a minute at least, of one source's records from `from_ns` (UTC) on.
+
+def stream_records(folder: Path, source: str, from_ns: int, spec: InputSpec) -> Iterator[Record]:
+    """The gap-free stretches, of a minute at least, of one source's records from `from_ns` (UTC) on, one by
+    one.
 
     `folder` holds manifest.csv, the MiniSEED files, peer_consensus_picks.csv and peer_picks_raw.csv.
     FileNotFoundError or ValueError for data that are not so; ValueError if nothing is left.
     """
-    consensus = read_peer_picks(folder / "peer_consensus_picks.csv")
-    peers = read_peer_picks(folder / "peer_picks_raw.csv")
-    records = []
+    consensus = read_peer_picks(folder / CONSENSUS)
+    peers = read_peer_picks(folder / PEERS)
+    count = 0
     for found, path in read_records(folder).items():
         if found.source != source:
             continue
         own = [[one for one in picks if one.station == found.station] for picks in (consensus, peers)]
         for blocks in _segments(path, spec):
-            record = _record(f"{path.stem}.{len(records)}", source, blocks, from_ns, own[0], own[1], spec)
+            record = _record(f"{path.stem}.{count}", source, blocks, from_ns, own[0], own[1], spec)
             if len(record.samples) >= LEAST_S * spec.rate_hz:
-                records.append(record)
-    if not records:
+                count += 1
+                yield record
+    if not count:
         raise ValueError(f"{folder} has no records of {source!r} from that time on")
-    return records
 
 
 def _segments(path: Path, spec: InputSpec) -> list[list[Block]]:

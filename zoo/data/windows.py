@@ -1,6 +1,8 @@
 """Training windows: records mixed, augmented, normalised and labelled, reproducibly."""
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -8,14 +10,68 @@ from numpy.typing import NDArray
 
 from edge.card import InputSpec
 from edge.preprocess import normaliser
-from zoo.data import augment
+from zoo.data import augment, faults, noise, path, sensor
 from zoo.data.labels import label_cells
 from zoo.data.records import Record
+from zoo.data.store import Records, silent
 
 Batch = tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]
 
-STRETCH, SUPERPOSE, NOISE, FLIP, ROTATE, LOSE_CHANNELS = 0.2, 0.25, 0.4, 0.5, 0.4, 0.15
-"""How often each augmentation is applied; shift and gain always are."""
+LEAD = 1536
+"""Samples of the stream before each window, in which the normalisation finds the noise level."""
+
+WORKERS = 2
+"""Threads that make batches."""
+
+Effect = Callable[[np.random.Generator, augment.Draft], augment.Draft]
+
+RESPACE, STRETCH, ROTATE, SUPERPOSE, NOISE = 0.2, 0.2, 0.4, 0.25, 0.4
+"""How often each of these is applied; place and gain always are."""
+PATH: Sequence[tuple[float, Effect]] = ((0.1, path.attenuate), (0.1, path.emerge))
+"""With their probabilities: what befalls a record before anything is added to it."""
+SENSOR: Sequence[tuple[float, Effect]] = (
+    (0.08, sensor.geophone),
+    (0.05, sensor.accelerometer),
+    (0.08, sensor.band_limit),
+    (0.08, sensor.resample_jitter),
+)
+"""Of these one at most."""
+STATION: Sequence[tuple[float, Effect]] = (
+    (0.04, noise.teleseism),
+    (0.08, noise.bursts),
+    (0.04, noise.hum),
+    (1.0, lambda rng, draft: one_of(rng, SENSOR, draft)),
+    (0.03, sensor.clip_digitizer),
+    (0.04, faults.spikes),
+    (0.04, faults.steps),
+    (0.04, faults.dropout),
+    (0.04, sensor.swap),
+    (0.5, augment.flip),
+    (0.15, augment.lose_channels),
+)
+"""What befalls the ground motion of a window on its way to the picker, in this order."""
+
+
+def each_of(
+    rng: np.random.Generator, effects: Sequence[tuple[float, Effect]], draft: augment.Draft
+) -> augment.Draft:
+    """Each effect, in order, with its probability."""
+    for probability, effect in effects:
+        if rng.random() < probability:
+            draft = effect(rng, draft)
+    return draft
+
+
+def one_of(
+    rng: np.random.Generator, effects: Sequence[tuple[float, Effect]], draft: augment.Draft
+) -> augment.Draft:
+    """One effect or none, each with its probability."""
+    choice = rng.random()
+    for probability, effect in effects:
+        choice -= probability
+        if choice < 0:
+            return effect(rng, draft)
+    return draft
 
 
 class WindowMixer:
@@ -28,61 +84,102 @@ class WindowMixer:
         self._groups = [records for _, records in groups.values()]
         shares = np.array([share for share, _ in groups.values()])
         self._shares = shares / shares.sum()
-        self._noise = [r for records in self._groups for r in records if not r.arrivals]
+        self._noise = Records((records, np.flatnonzero(silent(records))) for records in self._groups)
         self._spec = spec
-        self._normalise = normaliser(spec.normalisation)
+        self._block = normaliser(spec.normalisation).block
+        self._length = LEAD + spec.window
         self._S = S
 
-    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], augment.Draft]:
-        """One normalised window (T, 3) and the draft that tells its onsets."""
+    def draw(self, rng: np.random.Generator) -> augment.Draft:
+        """A window with `LEAD` samples of the stream before it, not yet normalised."""
         draft = self._cut(rng)
         if rng.random() < SUPERPOSE:
             draft = augment.superpose(draft, self._cut(rng), float(10 ** rng.uniform(-1.5, 0.0)))
         if self._noise and rng.random() < NOISE:
-            noise = augment.shift(rng, self._noise[rng.integers(len(self._noise))], self._spec.window)
-            draft = augment.add_noise(rng, draft, noise)
-        if rng.random() < FLIP:
-            draft = augment.flip(rng, draft)
-        if rng.random() < LOSE_CHANNELS:
-            draft = augment.lose_channels(rng, draft)
-        return self._normalise(draft.samples.astype(np.float64), draft.valid), draft
+            other = augment.shift(rng, self._noise[rng.integers(len(self._noise))], self._length)
+            draft = augment.add_noise(rng, draft, other)
+        return each_of(rng, STATION, draft)
 
     def _cut(self, rng: np.random.Generator) -> augment.Draft:
         records = self._groups[rng.choice(len(self._groups), p=self._shares)]
         record = records[rng.integers(len(records))]
+        if rng.random() < RESPACE:
+            record = path.respace(rng, record)
         if rng.random() < STRETCH:
             record = augment.stretch(rng, record)
-        draft = augment.gain(rng, augment.shift(rng, record, self._spec.window))
-        return augment.rotate(rng, draft) if rng.random() < ROTATE else draft
+        draft = augment.gain(rng, _place(rng, record, self._length, self._block))
+        if rng.random() < ROTATE:
+            draft = augment.rotate(rng, draft)
+        return each_of(rng, PATH, draft)
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """Inputs (size, 1, T, 3) and targets by output name, as `zoo.train` wants them."""
-        windows, cls, ofs = [], [], []
-        for _ in range(size):
-            window, draft = self.draw(rng)
-            labels = label_cells(
-                list(draft.arrivals), list(draft.unknown), draft.valid, self._spec.window, self._S
-            )
-            windows.append(window)
-            cls.append(labels.cls)
-            ofs.append(labels.ofs)
-        return np.stack(windows)[:, None], {"cls": np.stack(cls)[:, None], "ofs": np.stack(ofs)[:, None]}
+        drafts = [self.draw(rng) for _ in range(size)]
+        rule = normaliser(self._spec.normalisation)
+        streams = np.stack([draft.samples for draft in drafts], axis=1)
+        windows = np.ascontiguousarray(rule.feed(streams)[LEAD:].transpose(1, 0, 2))
+        labels = []
+        for k, draft in enumerate(map(_without_lead, drafts)):
+            windows[k] = rule.window(windows[k], draft.valid)
+            arrivals, unknown = list(draft.arrivals), list(draft.unknown)
+            labels.append(label_cells(arrivals, unknown, draft.valid, self._spec.window, self._S))
+        cls, ofs = (np.stack([getattr(one, key) for one in labels])[:, None] for key in ("cls", "ofs"))
+        return windows[:, None], {"cls": cls, "ofs": ofs}
+
+
+def _place(rng: np.random.Generator, record: Record, length: int, block: int) -> augment.Draft:
+    """A draft with one of the record's onsets anywhere in its window, the edges included; of a record without
+    onsets any draft, some of which begin before it as after a gap. Where the record begins within the draft,
+    it does so at a block's border, as a segment does on the station."""
+    if record.arrivals:
+        anchor = record.arrivals[rng.integers(len(record.arrivals))].sample
+        start = int(anchor) - int(rng.integers(LEAD, length))
+    else:
+        last = len(record.samples) - length
+        start = int(rng.integers(min(-length // 4, last), max(1, last)))
+    if start < 0:
+        start = -(-start // block * block)
+    return augment.cut(record, start, length)
+
+
+def _without_lead(draft: augment.Draft) -> augment.Draft:
+    return replace(
+        draft,
+        samples=draft.samples[LEAD:],
+        valid=slice(max(0, draft.valid.start - LEAD), max(0, draft.valid.stop - LEAD)),
+        arrivals=tuple(a.at(a.sample - LEAD) for a in draft.arrivals),
+        unknown=tuple((a - LEAD, b - LEAD) for a, b in draft.unknown),
+    )
 
 
 class TrainingSet(keras.utils.PyDataset):
     """`steps` batches an epoch, made in background threads; batch i of epoch e depends on the seed, e and i
-    alone, so a resumed run sees what an unbroken one would have seen."""
+    alone, so a resumed run sees what an unbroken one would have seen. To be closed after training: a program
+    that ends while numpy is at work in another thread may end badly."""
 
     def __init__(self, mixer: WindowMixer, batch_size: int, steps: int, seed: int, epoch: int) -> None:
-        super().__init__(workers=2, max_queue_size=16)
+        super().__init__(workers=WORKERS, max_queue_size=16)
         self._mixer, self._batch_size, self._steps, self._seed = mixer, batch_size, steps, seed
         self._epoch = epoch
+        self._places = threading.Semaphore(WORKERS)
+        self._closed = False
 
     def __len__(self) -> int:
         return self._steps
 
     def __getitem__(self, index: int) -> Batch:
-        return self._mixer.batch(np.random.default_rng((self._seed, self._epoch, index)), self._batch_size)
+        with self._places:
+            if self._closed:
+                raise RuntimeError("the training set is closed")
+            rng = np.random.default_rng((self._seed, self._epoch, index))
+            return self._mixer.batch(rng, self._batch_size)
 
     def on_epoch_end(self) -> None:
         self._epoch += 1
+
+    def close(self) -> None:
+        """Waits for the batches in the making; RuntimeError for who asks for one from then on."""
+        self._closed = True
+        for _ in range(WORKERS):
+            self._places.acquire()
+        self._places.release(WORKERS)

@@ -22,7 +22,10 @@ STRIDES: dict[int, tuple[int, ...]] = {
     64: (2, 2, 2, 2, 2, 1, 2),
     128: (2, 2, 2, 2, 2, 2, 2),
 }
-"""Stride of each of the seven backbone blocks, by total stride S."""
+"""Stride of each of the seven backbone blocks, by total stride S, as published."""
+WIDE_STRIDES: dict[int, tuple[int, ...]] = {8: (2, 1, 2, 1, 2, 1, 1), 16: (2, 1, 2, 1, 2, 1, 2)}
+KERNEL, WIDE_KERNEL = 3, 7
+"""Taps of the depthwise convolutions."""
 
 CLASSES = ("noise", "P", "S")
 DOWN_STAGES = 3
@@ -34,6 +37,9 @@ class LPPNConfig:
     """Which member of the family.
 
     `n`: base width. `S`: total stride, samples a cell. `T`: window, samples, a multiple of 8 S.
+    `backbone`: "published", whose seven blocks see 0.15 s (S = 8) or 0.3 s (S = 16) to either side, about one
+    period of an earthquake, and whose first block has six channels; or "wide", for S of 8 and 16: seven taps
+    instead of three, 2 n full filters of all components in front, and the rate halved there in either case.
     `upsampling`: "nearest" (the authors' training scripts for S = 8, 16, 32), "bilinear" with aligned
     corners (their released weights), or "polyphase", the nearest network with each doubling and its
     convolution rewritten as one convolution to twice the channels and a reshape (`convert` makes it: the
@@ -45,16 +51,25 @@ class LPPNConfig:
     n: int = 8
     S: int = 16
     T: int = 3072
+    backbone: Literal["published", "wide"] = "published"
     upsampling: Literal["nearest", "bilinear", "polyphase"] = "nearest"
     offset: Literal["sigmoid", "linear"] = "sigmoid"
 
     def __post_init__(self) -> None:
         if self.n < 1:
             raise ValueError(f"n is the base width and must be at least 1, not {self.n}")
-        if self.S not in STRIDES:
-            raise ValueError(f"S must be one of {sorted(STRIDES)}, not {self.S}")
+        if self.S not in self._family:
+            raise ValueError(f"S must be one of {sorted(self._family)}, not {self.S}")
         if self.T < 1 or self.T % (8 * self.S):
             raise ValueError(f"T must be a multiple of 8·S = {8 * self.S} samples, not {self.T}")
+
+    @property
+    def _family(self) -> dict[int, tuple[int, ...]]:
+        return STRIDES if self.backbone == "published" else WIDE_STRIDES
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        return self._family[self.S]
 
     @property
     def cells(self) -> int:
@@ -82,16 +97,31 @@ def _conv_bn(x: Any, conv: layers.Layer, relu: bool = True) -> Any:
     return layers.ReLU(name=f"{conv.name}_relu")(x) if relu else x
 
 
-def _block(x: Any, width: int, stride: int, name: str) -> Any:
+def _pad(x: Any, taps: int, stride: int, name: str) -> Any:
+    """Half the taps on either side, as the original pads; TensorFlow's "same" would put more on the right
+    at stride 2 and so shift every cell. The rightmost one is never read when the stride is 2."""
+    side = taps // 2
+    padding = ((0, 0), (side, side if stride == 1 else side - 1))
+    return layers.ZeroPadding2D(padding, name=f"{name}_pad")(x)
+
+
+def _stem(x: Any, hidden: int, width: int, name: str) -> Any:
+    """A block of stride 2 whose expansion and filter are one full convolution."""
+    x = _pad(x, WIDE_KERNEL, 2, name)
+    conv = layers.Conv2D(hidden, (1, WIDE_KERNEL), strides=(2, 2), use_bias=False, name=f"{name}_conv")
+    x = _conv_bn(x, conv)
+    return _conv_bn(x, layers.Conv2D(width, 1, use_bias=False, name=f"{name}_project"), relu=False)
+
+
+def _block(x: Any, width: int, stride: int, name: str, taps: int) -> Any:
     """Inverted residual, expansion 2. The shortcut of MobileNetV2 needs stride 1 and equal widths,
     which no block of the family has."""
-    hidden = 2 * x.shape[-1]
-    x = _conv_bn(x, layers.Conv2D(hidden, 1, use_bias=False, name=f"{name}_expand"))
-    # One frame on either side, as the original pads; TensorFlow's "same" would put both on the right
-    # at stride 2 and so shift every cell. The right one is never read when the stride is 2.
-    x = layers.ZeroPadding2D(((0, 0), (1, 1 if stride == 1 else 0)), name=f"{name}_pad")(x)
+    x = _conv_bn(x, layers.Conv2D(2 * x.shape[-1], 1, use_bias=False, name=f"{name}_expand"))
+    x = _pad(x, taps, stride, name)
     # Equal strides on both axes because TensorFlow's CPU kernel knows no others; the height is 1.
-    depthwise = layers.DepthwiseConv2D((1, 3), strides=(stride, stride), use_bias=False, name=f"{name}_depth")
+    depthwise = layers.DepthwiseConv2D(
+        (1, taps), strides=(stride, stride), use_bias=False, name=f"{name}_depth"
+    )
     x = _conv_bn(x, depthwise)
     return _conv_bn(x, layers.Conv2D(width, 1, use_bias=False, name=f"{name}_project"), relu=False)
 
@@ -115,11 +145,16 @@ def build(config: LPPNConfig, batch: int | None = None) -> keras.Model:
     n = config.n
     x = inputs = keras.Input((1, config.T, 3), batch_size=batch, name="x")
     widths = (n, 2 * n, 2 * n, 3 * n, 3 * n, 4 * n, 5 * n)
-    for i, (width, stride) in enumerate(zip(widths, STRIDES[config.S], strict=True), 1):
-        x = _block(x, width, stride, f"b{i}")
+    published = config.backbone == "published"
+    taps = KERNEL if published else WIDE_KERNEL
+    for i, (width, stride) in enumerate(zip(widths, config.strides, strict=True), 1):
+        if i == 1 and not published:
+            x = _stem(x, 2 * n, width, "b1")
+        else:
+            x = _block(x, width, stride, f"b{i}", taps)
     wide = x
     for i in range(1, DOWN_STAGES + 1):
-        wide = _block(wide, 5 * n, 2, f"down{i}")
+        wide = _block(wide, 5 * n, 2, f"down{i}", taps)
     for i in range(1, DOWN_STAGES + 1):
         wide = _up(wide, 5 * n, config.upsampling, f"up{i}")
     both = layers.Concatenate(name="concat")([x, wide])

@@ -1,0 +1,111 @@
+"""Accuracy against cost of several models: which one to ship.
+
+    python -m benchmarks.pareto edge/models/*.tflite --data labelled --split dev --out docs/pareto.png
+
+Accuracy is the mean F1 of P and S at 0.1 and 0.5 s, at the best thresholds, by `edge-evaluate`'s rule;
+cost the multiply-accumulates that a window takes for each second of signal it settles. int8 files with cards.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from convert.graph import multiplications
+from edge.cells import PHASES
+from zoo import scoring
+from zoo.evaluate import open_model, picker_for, run_traces
+from zoo.figure import GRID, new_figure, save
+from zoo.table import markdown_table
+
+TOLERANCES_S = (0.1, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One model: kB of its file, millions of multiply-accumulates a window and a second of signal, and F1 by
+    "P@0.1" and so on."""
+
+    name: str
+    kilobytes: float
+    mmac_window: float
+    mmac_second: float
+    f1: dict[str, float]
+
+    @property
+    def mean_f1(self) -> float:
+        return float(np.mean(list(self.f1.values())))
+
+
+def point(model: Path, data: Path, split: str | None) -> Point:
+    """Measures a .tflite with its card. Raises as the readers of models and data do."""
+    network = open_model(model)
+    if network is None or model.suffix != ".tflite":
+        raise ValueError(f"{model.name}: int8 models (.tflite with a card) are compared")
+    buffer = model.read_bytes()
+    mmac = multiplications(buffer) / 1e6
+    run = run_traces(picker_for(model, network, None), data, split)
+    f1 = {
+        f"{phase}@{tolerance:g}": scoring.best(run.comparisons[phase], tolerance).f1
+        for phase in PHASES
+        for tolerance in TOLERANCES_S
+    }
+    second = mmac * network.card.input.rate_hz / network.card.stream.hop
+    return Point(model.stem, len(buffer) / 1000, mmac, second, f1)
+
+
+def table(points: Sequence[Point]) -> str:
+    """Markdown, a row each."""
+    names = list(points[0].f1)
+    rows = [
+        (
+            *(one.name, f"{one.kilobytes:.0f}", f"{one.mmac_window:.1f}", f"{one.mmac_second:.1f}"),
+            *(f"{one.f1[name]:.3f}" for name in names),
+            f"{one.mean_f1:.3f}",
+        )
+        for one in points
+    ]
+    return markdown_table(("model", "kB", "MMAC a window", "MMAC a second", *names, "mean"), rows)
+
+
+def draw(path: Path, points: Sequence[Point]) -> None:
+    """Mean F1 against multiply-accumulates, on a logarithmic axis."""
+    figure, (axis,) = new_figure("Accuracy against cost", 1, 1, (6.4, 4.2))
+    axis.semilogx([one.mmac_second for one in points], [one.mean_f1 for one in points], "o")
+    for one in points:
+        axis.annotate(one.name, (one.mmac_second, one.mean_f1), xytext=(6, 4), textcoords="offset points")
+    axis.set(xlabel="MMAC for a second of signal", ylabel="mean F1 of P and S at 0.1 and 0.5 s")
+    axis.grid(color=GRID, linewidth=0.6)
+    axis.margins(0.25)
+    save(figure, path)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        "pareto", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", type=Path, nargs="+", help="int8 .tflite files with their cards")
+    parser.add_argument("--data", type=Path, required=True, help="labelled traces")
+    parser.add_argument("--split", help="only this split, e.g. dev")
+    parser.add_argument("--out", type=Path, help="where to draw it, a .png")
+    parser.add_argument("--json", type=Path, help="where to write the numbers")
+    args = parser.parse_args(arguments)
+    try:
+        points = [point(model, args.data, args.split) for model in args.models]
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"pareto: {error}", file=sys.stderr)
+        return 1
+    print(table(points))
+    if args.out:
+        draw(args.out, points)
+    if args.json:
+        args.json.write_text(json.dumps([asdict(one) for one in points], indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
