@@ -31,11 +31,11 @@ from tqdm import tqdm
 
 from edge.model import Network
 from edge.preprocess import HighPass
-from zoo import scoring
 from zoo.data.seisbench import Trace, read_traces
-from zoo.figure import GRID, new_figure, save
 from zoo.runner import open_network, trace_picks
-from zoo.scoring import Score, labels_of
+from zoo.scores import scoring
+from zoo.scores.figure import GRID, new_figure, save
+from zoo.scores.scoring import Score, labels_of
 
 RATIOS_DB = tuple(range(0, 61, 6))
 """Steps of a factor of two: one bit each."""

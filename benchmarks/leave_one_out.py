@@ -32,14 +32,14 @@ from edge.card import Card, card_path
 from edge.cells import PHASES
 from edge.model import Network
 from edge.pick import Phase
-from zoo.breakdown import by_source
 from zoo.data.seisbench import Trace, read_rows, read_traces
 from zoo.network import LAYERS, KerasNetwork
 from zoo.passes import through
 from zoo.runner import trace_picks
-from zoo.scoring import Comparison, Labels, TracePick, best, compare, labels_of, score
-from zoo.table import markdown_table
-from zoo.train import Run
+from zoo.runs import Run
+from zoo.scores.breakdown import by_source
+from zoo.scores.scoring import Comparison, Labels, TracePick, best, compare, labels_of, score
+from zoo.scores.table import markdown_table
 
 TOLERANCES_S = (0.1, 0.5)
 PICK_THRESHOLD = 0.05

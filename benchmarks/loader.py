@@ -27,8 +27,10 @@ from edge.card import InputSpec
 from zoo.data.prepare import trace_store
 from zoo.data.store import default_cache
 from zoo.data.windows import WORKERS, TrainingSet, WindowMixer
+from zoo.losses import compile_model
+from zoo.options import NORMALISATIONS, parse
 from zoo.pickers.lppn import LPPNConfig, build
-from zoo.train import NORMALISATIONS, compile_model, groups_of, parse
+from zoo.train import groups_of
 
 
 @dataclass(frozen=True, slots=True)

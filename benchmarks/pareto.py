@@ -17,10 +17,10 @@ import numpy as np
 
 from convert.graph import multiplications
 from edge.cells import PHASES
-from zoo import scoring
 from zoo.evaluate import open_model, picker_for, run_traces
-from zoo.figure import GRID, new_figure, save
-from zoo.table import markdown_table
+from zoo.scores import scoring
+from zoo.scores.figure import GRID, new_figure, save
+from zoo.scores.table import markdown_table
 
 TOLERANCES_S = (0.1, 0.5)
 

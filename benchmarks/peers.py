@@ -3,8 +3,8 @@
     python -m benchmarks.peers --model edge/models/lppn.tflite --data labelled \\
         --picks peers/labelled_picks.json.gz --split dev --split test --out runs/peers
 
-F1 at 0.1 s and 0.5 s by the rule of `zoo.scoring`, over all traces and by source, at the best threshold by
-phase and tolerance over the whole table; for a model also at the thresholds of its card, which were chosen
+F1 at 0.1 and 0.5 s by the rule of `zoo.scores.scoring`, over all traces and by source, at the best threshold
+by phase and tolerance over the whole table; for a model also at the thresholds of its card, which were chosen
 elsewhere. Thresholds that are best on the traces they are scored on flatter every picker alike.
 """
 
@@ -21,12 +21,12 @@ from tqdm import tqdm
 
 from edge.cells import PHASES
 from edge.pick import Phase
-from zoo.breakdown import by_source
 from zoo.data.seisbench import read_rows, read_traces
 from zoo.evaluate import open_model, picker_for
-from zoo.pickfile import PickTrace, picker_names, stored_picker
-from zoo.scoring import Comparison, Labels, TracePick, best, compare, labels_of, residuals, score
-from zoo.table import markdown_table
+from zoo.scores.breakdown import by_source
+from zoo.scores.pickfile import PickTrace, picker_names, stored_picker
+from zoo.scores.scoring import Comparison, Labels, TracePick, best, compare, labels_of, residuals, score
+from zoo.scores.table import markdown_table
 
 TOLERANCES_S = (0.1, 0.5)
 RATIO_OF_CERTAINTY = 20.0
@@ -124,7 +124,14 @@ def table(rows: Sequence[Row]) -> str:
 
 def draw(path: Path, rows: Sequence[Row]) -> None:
     """F1 over all traces, a line by picker from 0.1 s (open) to 0.5 s (full); models in colour."""
-    from zoo.figure import COLOUR, GRID, INK, MUTED, new_figure, save  # matplotlib, which only --out needs
+    from zoo.scores.figure import (  # matplotlib, which only --out needs
+        COLOUR,
+        GRID,
+        INK,
+        MUTED,
+        new_figure,
+        save,
+    )
 
     names = list(dict.fromkeys(one.picker for one in rows))
     order = sorted(names, key=lambda name: sum(one.f1["all"][0.5] for one in rows if one.picker == name))

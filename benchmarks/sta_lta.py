@@ -30,7 +30,7 @@ from tqdm import tqdm
 from edge.pick import Phase
 from edge.resample import resample
 from zoo.data.seisbench import Trace, read_rows, read_traces
-from zoo.pickfile import StoredPick, write_trace_picks
+from zoo.scores.pickfile import StoredPick, write_trace_picks
 
 Signal = NDArray[np.float64]
 

@@ -17,7 +17,7 @@ from edge.model import Network
 from edge.pick import Phase
 
 if TYPE_CHECKING:
-    from zoo.rates import Rates
+    from zoo.scores.rates import Rates
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -154,10 +154,10 @@ def _on_records(
     args: argparse.Namespace, network: Network, thresholds: Mapping[Phase, float]
 ) -> tuple[list[dict[str, Any]], "Mapping[Phase, Rates]"]:
     """Scores on the continuous records by source, and false picks against recall over all of them."""
-    from zoo.continuous import clipped
     from zoo.evaluate import parse_span, run_records
-    from zoo.measure import measure_continuous, rates_by_source
-    from zoo.pickfile import read_records
+    from zoo.scores.continuous import clipped
+    from zoo.scores.measure import measure_continuous, rates_by_source
+    from zoo.scores.pickfile import read_records
 
     spans = [parse_span(text) for text in args.records]
     records = read_records(args.continuous)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from edge.pick import Phase
-from zoo import scoring
-from zoo.rates import Rates
-from zoo.scoring import RESIDUAL_TOLERANCE_S, Comparison, Score
+from zoo.scores import scoring
+from zoo.scores.rates import Rates
+from zoo.scores.scoring import RESIDUAL_TOLERANCE_S, Comparison, Score
 
 BETAS = {"sensitive": 2.0, "quiet": 0.5}
 """Recall counts so many times as much as precision."""

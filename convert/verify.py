@@ -13,13 +13,13 @@ from edge.card import Card
 from edge.cells import PHASES, softmax
 from edge.model import Network
 from edge.pick import Phase
-from zoo import scoring
-from zoo.calibration import reliability
 from zoo.data.seisbench import Trace, read_rows, read_traces
 from zoo.network import KerasNetwork
 from zoo.passes import WindowAnswerer, WindowRecorder, coarse
 from zoo.runner import trace_picks
-from zoo.scoring import Comparison
+from zoo.scores import scoring
+from zoo.scores.calibration import reliability
+from zoo.scores.scoring import Comparison
 
 PICK_THRESHOLD = 0.05
 BIAS_THRESHOLD = 0.3

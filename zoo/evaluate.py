@@ -1,6 +1,6 @@
 """`edge-evaluate`: scores a picking model, or a file of picks, on labelled traces and continuous records.
 
-The rule is in `zoo.scoring`; models, baselines and the picks of other pickers go through the same lines.
+The rule is in `zoo.scores.scoring`; models, baselines and other pickers' picks go through the same lines.
 """
 
 import argparse
@@ -17,13 +17,13 @@ from tqdm import tqdm
 from edge.cells import PHASES
 from edge.model import Network
 from edge.pick import Phase, Pick, parse_time
-from zoo import scoring
-from zoo.continuous import Span, clipped
 from zoo.data.seisbench import read_rows, read_traces
-from zoo.measure import Run, measure, measure_continuous, measure_rates, rates_by_source
-from zoo.pickfile import PickTrace, read_records, read_station_picks, stored_picker
-from zoo.report import report
-from zoo.scoring import Comparison
+from zoo.scores import scoring
+from zoo.scores.continuous import Span, clipped
+from zoo.scores.measure import Run, measure, measure_continuous, measure_rates, rates_by_source
+from zoo.scores.pickfile import PickTrace, read_records, read_station_picks, stored_picker
+from zoo.scores.report import report
+from zoo.scores.scoring import Comparison
 
 MODELS = (".tflite", ".keras")
 """File name endings of models; a .tflite has its card beside it."""
@@ -158,7 +158,9 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         metrics["data"] = args.data.resolve().name + (f", {args.split}" if args.split else "")
         metrics |= measure(run, card, operating)
         if args.out:
-            from zoo.drawing import draw_labelled  # matplotlib is slow to load, and not every run draws
+            from zoo.scores.drawing import (
+                draw_labelled,  # matplotlib is slow to load, and not every run draws
+            )
 
             title = f"{metrics['model']} on {metrics['data']}"
             figures += draw_labelled(args.out, title, run, operating, args.data, args.split)
@@ -174,7 +176,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         metrics["continuous"] = measure_continuous(args.continuous, picks, operating, spans)
         metrics["false_against_recall"] = measure_rates(groups, operating)
         if args.out:
-            from zoo.drawing import draw_continuous
+            from zoo.scores.drawing import draw_continuous
 
             title = f"{metrics['model']} on {args.continuous.resolve().name} records"
             figures += draw_continuous(args.out, title, groups, operating)

@@ -12,7 +12,7 @@ from edge.station import Station
 from firmware_bridge.packet import Packet, Stream
 from zoo.data.seisbench import Trace
 from zoo.passes import through
-from zoo.scoring import TracePick
+from zoo.scores.scoring import TracePick
 
 FLOAT_PEAK = 2.0**23
 """Traces in physical units are scaled to this peak: a 24-bit digitizer at full scale."""

@@ -15,7 +15,7 @@ pytest.importorskip("keras", reason="the host side needs the [host] extra")
 from benchmarks import leave_one_out
 from benchmarks.leave_one_out import f1_of, main, pinned
 from edge.card import Card
-from zoo.scoring import Labels, TracePick, compare
+from zoo.scores.scoring import Labels, TracePick, compare
 
 
 def test_commands_run_on_cpus_of_their_own_and_leave_their_output(tmp_path):

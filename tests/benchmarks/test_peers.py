@@ -15,8 +15,8 @@ image = pytest.importorskip("matplotlib.image", reason="the host side needs the 
 from benchmarks import peers
 from benchmarks.peers import main, ratio_probability, rows_of
 from edge.card import Card, CellSpec, InputSpec, StreamSpec
-from zoo.pickfile import PickTrace
-from zoo.scoring import TracePick
+from zoo.scores.pickfile import PickTrace
+from zoo.scores.scoring import TracePick
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 COUNT = 6

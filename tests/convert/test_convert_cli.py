@@ -13,8 +13,8 @@ if keras.backend.backend() != "tensorflow":
 from convert import cli
 from convert.verify import Difference, Verification
 from edge.model import load_model
-from zoo import scoring
 from zoo.network import load_keras
+from zoo.scores import scoring
 
 
 @pytest.fixture(scope="module")

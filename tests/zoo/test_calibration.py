@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("h5py", reason="the host side needs the [host] extra")
 
-from zoo.calibration import reliability, times_to_pick_s
-from zoo.scoring import Comparison, Labels, TracePick, compare
+from zoo.scores.calibration import reliability, times_to_pick_s
+from zoo.scores.scoring import Comparison, Labels, TracePick, compare
 
 
 def compared(picks: list[list[TracePick]]) -> Comparison:

@@ -17,7 +17,7 @@ from edge.card import Card, CellSpec, InputSpec, StreamSpec
 from edge.pick import NS, Pick, format_time
 from zoo import evaluate
 from zoo.evaluate import main
-from zoo.pickfile import read_trace_picks, write_trace_picks
+from zoo.scores.pickfile import read_trace_picks, write_trace_picks
 
 RATE = 100.0
 COUNT = 14

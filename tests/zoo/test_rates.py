@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 pytest.importorskip("h5py", reason="the host side needs the [host] extra")
 
 from edge.pick import NS, parse_time
-from zoo.continuous import Record, Span, clipped
-from zoo.pickfile import read_peer_picks, read_rated_picks, read_records
-from zoo.rates import RatedPick, Rates, rates
+from zoo.scores.continuous import Record, Span, clipped
+from zoo.scores.pickfile import read_peer_picks, read_rated_picks, read_records
+from zoo.scores.rates import RatedPick, Rates, rates
 
 CONTINUOUS = Path(__file__).parents[3] / "shared" / "data" / "continuous"
 HOURS = [Record("valley", "XX.ABC", 0, 7200 * NS)]

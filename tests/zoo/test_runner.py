@@ -14,9 +14,9 @@ from zoo.data import augment
 from zoo.data.labels import label_cells
 from zoo.data.records import record_of
 from zoo.data.seisbench import Trace
+from zoo.options import NORMALISATIONS
 from zoo.passes import WindowAnswerer, WindowRecorder, coarse
 from zoo.runner import archive_picks, open_network, packet_of, trace_picks
-from zoo.train import NORMALISATIONS
 
 T, S, HOP = 1024, 8, 256
 

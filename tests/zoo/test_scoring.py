@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 pytest.importorskip("h5py", reason="the host side needs the [host] extra")
 
 from edge.pick import NS, Phase, Pick
-from zoo.breakdown import by_distance, by_snr, by_source, by_sp
-from zoo.continuous import PeerPick, Record, Span, clipped, refuse_strangers, score_continuous
-from zoo.scoring import (
+from zoo.scores.breakdown import by_distance, by_snr, by_source, by_sp
+from zoo.scores.continuous import PeerPick, Record, Span, clipped, refuse_strangers, score_continuous
+from zoo.scores.scoring import (
     Labels,
     Score,
     TracePick,

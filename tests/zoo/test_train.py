@@ -15,7 +15,7 @@ keras = pytest.importorskip("keras", reason="the zoo needs the [host] extra")
 
 import zoo
 from edge.card import Card
-from zoo import train
+from zoo import dev_score, losses, train
 from zoo.data.labels import Arrival, label_cells
 from zoo.network import load_keras
 
@@ -67,6 +67,20 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
             np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+def test_a_run_can_begin_with_the_weights_of_another(tiny_run, edge_train, tmp_path):
+    """At next to no learning rate it still has them at its end."""
+    begun = edge_train(tmp_path / "run", "--weights", tiny_run / "last.keras", "--learning-rate", 1e-12)
+    assert begun == 0
+    one, two = (keras.saving.load_model(run / "last.keras") for run in (tiny_run, tmp_path / "run"))
+    for a, b in zip(one.trainable_weights, two.trainable_weights, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_weights_of_another_network_are_refused(tiny_run, edge_train, tmp_path, capsys):
+    assert edge_train(tmp_path / "run", "--weights", tiny_run / "last.keras", "-n", 5) == 2
+    assert "holds another network than -n 5" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_a_finished_run_is_left_as_it_is(tiny_run, edge_train):
     before = {path.name: path.read_bytes() for path in tiny_run.iterdir()}
     assert edge_train(tiny_run) == 0
@@ -103,6 +117,7 @@ def test_an_interruption_while_saving_spares_the_checkpoints_before(tiny_run, tm
         (["--steps", 0], "--steps, --epoch and --batch must be at least 1"),
         (["--batch", 0], "--steps, --epoch and --batch must be at least 1"),
         (["--highpass", 50], "highpass_hz"),
+        (["--weights", "absent.keras"], "no weights at absent.keras"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_in_one_line(edge_train, tmp_path, capsys, arguments, words):
@@ -110,7 +125,7 @@ def test_what_cannot_be_trained_is_refused_in_one_line(edge_train, tmp_path, cap
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("edge-train: ")
     assert words in line
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "log.jsonl").exists()
 
 
 AS_ON_A_TERMINAL = """
@@ -201,9 +216,9 @@ def test_a_source_left_out_is_not_trained_on_and_told_in_the_card(quakes, tmp_pa
 
 def test_of_a_large_dev_split_a_part_is_scored(tmp_path, monkeypatch):
     folder = write_set(tmp_path / "large", "dev", 20, ["x"] * 10)
-    assert len(train.dev_traces(folder)) == 10
-    monkeypatch.setattr(train, "MOST_DEV_TRACES", 4)
-    assert [trace.name for trace in train.dev_traces(folder)] == ["0", "3", "6", "9"]
+    assert len(dev_score.dev_traces(folder)) == 10
+    monkeypatch.setattr(dev_score, "MOST_DEV_TRACES", 4)
+    assert [trace.name for trace in dev_score.dev_traces(folder)] == ["0", "3", "6", "9"]
 
 
 def test_data_of_a_rate_that_no_station_has_are_refused_in_one_line(edge_train, tmp_path, capsys):
@@ -234,14 +249,14 @@ def test_losses_vanish_for_the_answer_that_the_decoder_reads_as_the_label(kind):
         tensors = (keras.ops.convert_to_tensor(a, "float32") for a in (target[None, None], answer))
         return float(function(*tensors)[0])
 
-    offset_loss = train.sigmoid_offset_loss if kind == "sigmoid" else train.linear_offset_loss
+    offset_loss = losses.sigmoid_offset_loss if kind == "sigmoid" else losses.linear_offset_loss
     assert loss(offset_loss, labels.ofs, raw) == pytest.approx(0, abs=1e-9)
     assert loss(offset_loss, labels.ofs, raw + 0.1) > 1e-4
-    assert loss(train.cell_loss, labels.cls, logits) == pytest.approx(0, abs=1e-5)
+    assert loss(losses.cell_loss, labels.cls, logits) == pytest.approx(0, abs=1e-5)
     not_asked = ~labels.cls.any(axis=1)
     logits[0, 0, not_asked] = np.random.default_rng(0).normal(0, 100, (not_asked.sum(), 3))
-    assert loss(train.cell_loss, labels.cls, logits) == pytest.approx(0, abs=1e-5)
-    assert loss(train.cell_loss, labels.cls, logits[..., [1, 0, 2]]) > 30
+    assert loss(losses.cell_loss, labels.cls, logits) == pytest.approx(0, abs=1e-5)
+    assert loss(losses.cell_loss, labels.cls, logits[..., [1, 0, 2]]) > 30
 
 
 def test_the_card_of_a_run_is_one_that_the_station_accepts(tiny_run):

@@ -12,7 +12,7 @@ from zoo.data.seisbench import open_data, read_rows, read_traces
 from zoo.data.store import Labelled, RecordStore, stored
 from zoo.data.streams import CONSENSUS, MANIFEST, PEERS, stream_records
 from zoo.data.teachers import read_teachers
-from zoo.pickfile import read_records
+from zoo.scores.pickfile import read_records
 
 SPLIT = "train"
 CONTINUOUS = "continuous"

@@ -14,7 +14,7 @@ from zoo.data import augment, faults, noise, path, sensor
 from zoo.data.augment import HIGHPASS_HZ, RATE_HZ, Draft, Generator
 from zoo.data.labels import Arrival
 from zoo.data.records import Record
-from zoo.figure import COLOUR, INK, MUTED, new_figure, save
+from zoo.scores.figure import COLOUR, INK, MUTED, new_figure, save
 
 START, T = 800, 3072
 TITLE = "Before (left) and after (right), one draw of many. Z, N, E; blue: P, red: S, grey: not asked"

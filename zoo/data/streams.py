@@ -11,10 +11,10 @@ from edge.card import InputSpec
 from edge.pick import NS
 from edge.preprocess import HighPass
 from edge.timeline import Block, Timeline
-from zoo.continuous import PeerPick
 from zoo.data.labels import Arrival
 from zoo.data.records import Record
-from zoo.pickfile import read_peer_picks, read_records
+from zoo.scores.continuous import PeerPick
+from zoo.scores.pickfile import read_peer_picks, read_records
 
 WEIGHTS = {2: 0.5, 3: 0.8}
 """Of a label on which so many pickers agree, against an analyst's."""

@@ -9,7 +9,7 @@ from edge.cells import PHASES
 from edge.pick import Phase
 from zoo.data.labels import Arrival
 from zoo.data.seisbench import Trace
-from zoo.pickfile import StoredPick, picker_names, read_trace_picks
+from zoo.scores.pickfile import StoredPick, picker_names, read_trace_picks
 
 AGREE_S = 0.4
 LEAST_PROB = 0.3

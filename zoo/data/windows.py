@@ -1,7 +1,7 @@
 """Training windows: records mixed, augmented, normalised and labelled, reproducibly."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import keras
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from edge.card import InputSpec
 from edge.preprocess import normaliser
-from zoo.data import augment, faults, noise, path, sensor
+from zoo.data import augment, path
 from zoo.data.labels import label_cells
+from zoo.data.recipes import RECIPES, Recipe
 from zoo.data.records import Record
 from zoo.data.store import Records, silent
 
@@ -23,55 +24,8 @@ LEAD = 1536
 WORKERS = 2
 """Threads that make batches."""
 
-Effect = Callable[[np.random.Generator, augment.Draft], augment.Draft]
-
-RESPACE, STRETCH, ROTATE, SUPERPOSE, NOISE = 0.2, 0.2, 0.4, 0.25, 0.4
+STRETCH, ROTATE, SUPERPOSE, NOISE = 0.2, 0.4, 0.25, 0.4
 """How often each of these is applied; place and gain always are."""
-PATH: Sequence[tuple[float, Effect]] = ((0.1, path.attenuate), (0.1, path.emerge))
-"""With their probabilities: what befalls a record before anything is added to it."""
-SENSOR: Sequence[tuple[float, Effect]] = (
-    (0.08, sensor.geophone),
-    (0.05, sensor.accelerometer),
-    (0.08, sensor.band_limit),
-    (0.08, sensor.resample_jitter),
-)
-"""Of these one at most."""
-STATION: Sequence[tuple[float, Effect]] = (
-    (0.04, noise.teleseism),
-    (0.08, noise.bursts),
-    (0.04, noise.hum),
-    (1.0, lambda rng, draft: one_of(rng, SENSOR, draft)),
-    (0.03, sensor.clip_digitizer),
-    (0.04, faults.spikes),
-    (0.04, faults.steps),
-    (0.04, faults.dropout),
-    (0.04, sensor.swap),
-    (0.5, augment.flip),
-    (0.15, augment.lose_channels),
-)
-"""What befalls the ground motion of a window on its way to the picker, in this order."""
-
-
-def each_of(
-    rng: np.random.Generator, effects: Sequence[tuple[float, Effect]], draft: augment.Draft
-) -> augment.Draft:
-    """Each effect, in order, with its probability."""
-    for probability, effect in effects:
-        if rng.random() < probability:
-            draft = effect(rng, draft)
-    return draft
-
-
-def one_of(
-    rng: np.random.Generator, effects: Sequence[tuple[float, Effect]], draft: augment.Draft
-) -> augment.Draft:
-    """One effect or none, each with its probability."""
-    choice = rng.random()
-    for probability, effect in effects:
-        choice -= probability
-        if choice < 0:
-            return effect(rng, draft)
-    return draft
 
 
 class WindowMixer:
@@ -80,7 +34,13 @@ class WindowMixer:
     `groups`: name to (share, records); records without arrivals also serve as noise to be mixed in.
     """
 
-    def __init__(self, groups: Mapping[str, tuple[float, Sequence[Record]]], spec: InputSpec, S: int) -> None:
+    def __init__(
+        self,
+        groups: Mapping[str, tuple[float, Sequence[Record]]],
+        spec: InputSpec,
+        S: int,
+        recipe: Recipe = RECIPES["station"],
+    ) -> None:
         self._groups = [records for _, records in groups.values()]
         shares = np.array([share for share, _ in groups.values()])
         self._shares = shares / shares.sum()
@@ -89,6 +49,7 @@ class WindowMixer:
         self._block = normaliser(spec.normalisation).block
         self._length = LEAD + spec.window
         self._S = S
+        self._recipe = recipe
 
     def draw(self, rng: np.random.Generator) -> augment.Draft:
         """A window with `LEAD` samples of the stream before it, not yet normalised."""
@@ -98,19 +59,19 @@ class WindowMixer:
         if self._noise and rng.random() < NOISE:
             other = augment.shift(rng, self._noise[rng.integers(len(self._noise))], self._length)
             draft = augment.add_noise(rng, draft, other)
-        return each_of(rng, STATION, draft)
+        return self._recipe.at_the_station(rng, draft)
 
     def _cut(self, rng: np.random.Generator) -> augment.Draft:
         records = self._groups[rng.choice(len(self._groups), p=self._shares)]
         record = records[rng.integers(len(records))]
-        if rng.random() < RESPACE:
+        if rng.random() < self._recipe.respace:
             record = path.respace(rng, record)
         if rng.random() < STRETCH:
             record = augment.stretch(rng, record)
         draft = augment.gain(rng, _place(rng, record, self._length, self._block))
         if rng.random() < ROTATE:
             draft = augment.rotate(rng, draft)
-        return each_of(rng, PATH, draft)
+        return self._recipe.on_the_way(rng, draft)
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """Inputs (size, 1, T, 3) and targets by output name, as `zoo.train` wants them."""

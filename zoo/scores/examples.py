@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy.signal import butter, sosfiltfilt
 
 from edge.cells import PHASES
-from zoo import scoring
 from zoo.data.seisbench import Trace
-from zoo.figure import COLOUR, INK, MUTED, new_figure, save
-from zoo.scoring import TracePick
+from zoo.scores import scoring
+from zoo.scores.figure import COLOUR, INK, MUTED, new_figure, save
+from zoo.scores.scoring import TracePick
 
 DISPLAY_HIGHPASS_HZ = 1.0
 

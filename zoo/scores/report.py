@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from zoo.rate_report import rates_section
-from zoo.table import markdown_table
+from zoo.scores.rate_report import rates_section
+from zoo.scores.table import markdown_table
 
 BREAKDOWNS = (
     ("By source", "source", "by_source", None),

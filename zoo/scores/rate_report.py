@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.table import markdown_table
+from zoo.scores.table import markdown_table
 
 SHOWN_RECALLS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from edge.cells import PHASES
 from edge.pick import Phase, Pick
-from zoo import breakdown, scoring
-from zoo.calibration import reliability, times_to_pick_s
-from zoo.continuous import Span, clipped, net_sta, refuse_strangers, score_continuous
-from zoo.pickfile import read_peer_picks, read_rated_picks, read_records
-from zoo.rates import Point, RatedPick, Rates, rates
-from zoo.scoring import TOLERANCES_S, Comparison, Labels, TracePick
+from zoo.scores import breakdown, scoring
+from zoo.scores.calibration import reliability, times_to_pick_s
+from zoo.scores.continuous import Span, clipped, net_sta, refuse_strangers, score_continuous
+from zoo.scores.pickfile import read_peer_picks, read_rated_picks, read_records
+from zoo.scores.rates import Point, RatedPick, Rates, rates
+from zoo.scores.scoring import TOLERANCES_S, Comparison, Labels, TracePick
 
 RECALLS = tuple(round(0.05 * step, 2) for step in range(1, 21))
 """Where false picks per hour are noted."""
@@ -134,7 +134,7 @@ def rates_by_source(
     folder: Path, picks: Sequence[Pick], spans: Sequence[Span]
 ) -> dict[str, dict[Phase, Rates]]:
     """False picks per hour against recall by phase: over all records together, and by source if there are
-    several. Raises ValueError as `zoo.continuous.clipped` and `zoo.rates.rates`.
+    several. Raises ValueError as `zoo.scores.continuous.clipped` and `zoo.scores.rates.rates`.
     """
     records = clipped(read_records(folder), spans)
     own = [RatedPick(net_sta(pick), pick.phase, pick.time_ns, pick.prob) for pick in picks]

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from edge.pick import Phase
-from zoo import breakdown, plots, scoring
 from zoo.data.seisbench import read_traces
-from zoo.examples import Example, draw_examples
-from zoo.measure import Run
-from zoo.rate_plot import draw_rates
-from zoo.rates import Rates
+from zoo.scores import breakdown, plots, scoring
+from zoo.scores.examples import Example, draw_examples
+from zoo.scores.measure import Run
+from zoo.scores.rate_plot import draw_rates
+from zoo.scores.rates import Rates
 
 EXAMPLES = 4
 """Traces drawn of each kind: best, typical, worst."""

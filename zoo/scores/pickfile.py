@@ -10,10 +10,10 @@ from typing import Any
 
 from edge.cells import PHASES
 from edge.pick import Phase, Pick, parse_time
-from zoo.continuous import PeerPick, Record
 from zoo.data.seisbench import Trace
-from zoo.rates import RatedPick
-from zoo.scoring import TracePick
+from zoo.scores.continuous import PeerPick, Record
+from zoo.scores.rates import RatedPick
+from zoo.scores.scoring import TracePick
 
 PickTrace = Callable[[Trace], list[TracePick]]
 StoredPick = tuple[Phase, float, float]

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.scoring import Comparison
+from zoo.scores.scoring import Comparison
 
 SNR_EDGES_DB = (0.0, 5.0, 10.0, 20.0, 30.0)
 SP_EDGES_S = (1.0, 2.0, 5.0, 10.0)

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 
 from edge.cells import PHASES
 from edge.pick import Phase
-from zoo.figure import GRID, INK, MUTED, new_figure, save
-from zoo.rates import Curve, Rates
+from zoo.scores.figure import GRID, INK, MUTED, new_figure, save
+from zoo.scores.rates import Curve, Rates
 
 PEER_COLOURS = ("#e08a00", "#0b9174", "#b05fa6", "#5b8bd0")
 LEAST_RECALL = 0.3

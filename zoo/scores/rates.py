@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from edge.cells import PHASES
 from edge.pick import NS, Phase
-from zoo.continuous import Record, has_neighbour
-from zoo.scoring import RESIDUAL_TOLERANCE_S
+from zoo.scores.continuous import Record, has_neighbour
+from zoo.scores.scoring import RESIDUAL_TOLERANCE_S
 
 
 @dataclass(frozen=True, slots=True)

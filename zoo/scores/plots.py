@@ -7,11 +7,11 @@ import numpy as np
 
 from edge.cells import PHASES
 from edge.pick import Phase
-from zoo import scoring
-from zoo.breakdown import UNKNOWN
-from zoo.calibration import reliability, times_to_pick_s
-from zoo.figure import COLOUR, GRID, INK, MUTED, new_figure, save
-from zoo.scoring import TOLERANCES_S, Comparison
+from zoo.scores import scoring
+from zoo.scores.breakdown import UNKNOWN
+from zoo.scores.calibration import reliability, times_to_pick_s
+from zoo.scores.figure import COLOUR, GRID, INK, MUTED, new_figure, save
+from zoo.scores.scoring import TOLERANCES_S, Comparison
 
 _STYLES = ("-", "--", ":")
 _REACH_S = 0.5

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.scoring import RESIDUAL_TOLERANCE_S, Comparison
+from zoo.scores.scoring import RESIDUAL_TOLERANCE_S, Comparison
 
 BINS = 10
 

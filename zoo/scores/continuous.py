@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edge.cells import PHASES
 from edge.pick import NS, Phase, Pick, format_time
-from zoo.scoring import RESIDUAL_TOLERANCE_S
+from zoo.scores.scoring import RESIDUAL_TOLERANCE_S
 
 
 @dataclass(frozen=True, slots=True)

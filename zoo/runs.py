@@ -1,0 +1,75 @@
+"""Training runs on disk: a folder with the best and the last weights, and a log."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from edge.card import Card, card_path
+from zoo.dev_score import DevScore
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The files of one training run: `last` with its optimizer to go on from, `best` by the dev score,
+    `log` one JSON object an epoch."""
+
+    folder: Path
+
+    @property
+    def last(self) -> Path:
+        return self.folder / "last.keras"
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "best.keras"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.jsonl"
+
+    def open(self, card: Card) -> None:
+        """Makes the folder; ValueError if the run begun there was another one."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.history():
+            begun = Card.from_json(card_path(self.best).read_text())
+            if begun.training != card.training:
+                command = begun.training["command"]
+                raise ValueError(f"{self.folder} holds another run ({command}); name another --run")
+
+    def history(self) -> list[dict[str, float]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Scores on dev after each epoch, keeps the best and the last, and writes the log last, so that a log
+    line always has its checkpoint."""
+
+    def __init__(self, run: Run, card: Card, dev: DevScore) -> None:
+        super().__init__()
+        self._run, self._card, self._dev = run, card, dev
+
+    def describe(self) -> str:
+        """How much it trains on and is scored on."""
+        traces = sum(self._card.training["data"].values())
+        return f"{traces} training traces, {len(self._dev)} dev traces"
+
+    def _save(self, path: Path) -> None:
+        """In one step, so that an interruption leaves the old file or the new one."""
+        partial = path.with_suffix(".partial.keras")
+        self.model.save(partial)
+        partial.replace(path)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        scores = self._dev(self.model)
+        best_before = max((line["score"] for line in self._run.history()), default=-1.0)
+        if scores["score"] > best_before:
+            card_path(self._run.best).write_text(self._card.to_json())
+            self._save(self._run.best)
+        self._save(self._run.last)
+        line = {"epoch": epoch + 1, **{k: round(float(v), 5) for k, v in {**(logs or {}), **scores}.items()}}
+        with self._run.log.open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        print("  dev " + "  ".join(f"{k} {v:.3f}" for k, v in scores.items()), flush=True)
