@@ -6,7 +6,7 @@ import pytest
 tf = pytest.importorskip("tensorflow", reason="conversion needs the [host] extra")
 
 from convert.edgetpu import refusals
-from convert.graph import ops_of
+from convert.graph import multiplications, ops_of
 
 
 def convert(function, *shape, int8=True):
@@ -74,3 +74,10 @@ def test_the_ops_of_a_model_come_with_shapes_and_what_is_stored():
     assert op.outputs == (("INT8", (1, 1, 16, 4)),)
     assert op.inputs == (("INT8", (1, 1, 16, 3)), ("INT8", (4, 1, 3, 3)), ("INT32", (4,)))
     assert op.constant == (False, True, True)
+
+
+def test_multiplications_are_those_of_the_convolutions():
+    def both(x):
+        return tf.nn.depthwise_conv2d(conv(x), tf.ones((1, 5, 4, 1)), (1, 1, 1, 1), "SAME")
+
+    assert multiplications(convert(both, 1, 1, 16, 3)) == 16 * (3 * 3 * 4 + 5 * 4)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from edge import backend
 from edge.backend import BackendError, LiteRT, TensorSpec
 from edge.card import CardError, card_path
 from edge.cells import PHASES, decode
-from edge.model import DEFAULT_MODEL, TFLiteNetwork, dequantise, load_model, quantise
+from edge.model import DEFAULT_MODEL, TFLiteNetwork, dequantise, load_model, model_path, quantise
 from edge.preprocess import normaliser
 
 INT8 = TensorSpec("x", (1, 1, 3072, 3), "int8", 0.05, 3)
@@ -208,3 +209,8 @@ def test_every_integer_comes_back_as_itself():
 @given(NUMBERS)
 def test_a_float_tensor_is_left_alone(values):
     np.testing.assert_array_equal(dequantise(quantise(values, FLOAT32), FLOAT32), values)
+
+
+def test_a_model_is_named_or_a_file():
+    assert model_path("lppn") == DEFAULT_MODEL
+    assert model_path("own/lppn.tflite") == Path("own/lppn.tflite")
