@@ -1,16 +1,19 @@
 """How much of a small P before a large S survives: recall of P against the S/P amplitude ratio.
 
-    python -m benchmarks.dynamic_range zoo/weights/lppn.keras edge/models/lppn.tflite \\
+    python -m benchmarks.dynamic_range edge/models/lppn.tflite zoo/weights/lppn.keras \\
         --data labelled --split dev --out docs/dynamic_range.png --json dynamic_range.json
 
 Records are real ones with both phases labelled, high-passed by the station's own filter; of those where P
-then has an SNR of 10 dB or more and S comes at least a second later, the first 500. All from the S label on
-is multiplied so that the largest value of the 5 s after S over that between P and S is the wanted ratio, the
-factor growing over the 0.1 s before S. What precedes, noise and P, is the same at every ratio: a P that is
-lost is lost to eight bits, to the normalisation, or to what the network makes of so large a neighbour. Only
-an S that comes before the picker has decided on P, at most a hop and the look-ahead later, can do that; a P
-whose S is farther away is safe at any ratio. Samples stay fractions, scaled to a 24-bit digitizer's full
-scale, and run through the station's own time line and picker at the card's threshold for P.
+then has an SNR of 10 dB or more, which takes the 2 s after it, and S comes no sooner than those have passed,
+the first 500. All from the S label on is multiplied so that the largest value of the 5 s after S over that
+between P and S is the wanted ratio, the factor growing over the 0.1 s before S. What precedes, noise and P,
+is the same at every ratio: a P that is lost is lost to eight bits, to the normalisation, or to what the
+network makes of so large a neighbour. Only an S that comes before the picker has decided on P, at most a hop
+and the look-ahead later, can do that; a P whose S is farther away is safe at any ratio. Samples stay
+fractions, scaled to a 24-bit digitizer's full scale, and run through the station's own time line and picker.
+
+All models pick at one threshold for P, by default that of the first one's card, so name the .tflite first:
+`convert` sets the threshold of its card, where that of a .keras still is the placeholder of its training.
 
 A model of the normalisation `max-abs`, division by the window's largest value as LPPN was published, is the
 control: a P that is 48 dB below the S of its component is half a step of its int8 input.
@@ -18,10 +21,9 @@ control: a P that is 48 dB below the S of its component is half a step of its in
 
 import argparse
 import json
-import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,20 +31,22 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.origin import Origin, command
 from edge.model import Network
 from edge.preprocess import HighPass
 from zoo.data.seisbench import Trace, read_traces
 from zoo.runner import open_network, trace_picks
 from zoo.scores import scoring
 from zoo.scores.figure import GRID, new_figure, save
-from zoo.scores.scoring import Score, labels_of
+from zoo.scores.scoring import SNR_WINDOW_S, Score, labels_of
 
 RATIOS_DB = tuple(range(0, 61, 6))
 """Steps of a factor of two: one bit each."""
 TOLERANCES_S = (0.5, 0.1)
 MOST_TRACES = 500
 LEAST_SNR_DB = 10.0
-LEAST_S_P_S = 1.0
+LEAST_S_P_S = SNR_WINDOW_S
+"""With less, the SNR of P would be that of S."""
 CORNER_HZ = 1.0
 S_PART_S = 5.0
 FADE_S = 0.1
@@ -58,10 +62,9 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One model at all ratios; `label` tells it from the others, `threshold` is its card's for P."""
+    """One model at all ratios; `label` tells it from the others."""
 
     label: str
-    threshold: float
     points: list[Point]
 
 
@@ -102,9 +105,8 @@ def with_ratio(trace: Trace, ratio_db: float) -> Trace:
     return replace(trace, samples=trace.samples * (1.0 + weight * (factor - 1.0))[:, None])
 
 
-def measure(network: Network, label: str, traces: Sequence[Trace]) -> Curve:
+def measure(network: Network, label: str, traces: Sequence[Trace], threshold: float) -> Curve:
     """P of `traces`, which are high-passed, picked by one model at all ratios."""
-    threshold = network.card.thresholds["P"]
     labels = [labels_of(trace) for trace in traces]
     points = []
     for ratio_db in tqdm(RATIOS_DB, label, disable=not sys.stderr.isatty()):
@@ -112,7 +114,7 @@ def measure(network: Network, label: str, traces: Sequence[Trace]) -> Curve:
         comparison = scoring.compare(labels, picks, "P")
         scores = {tolerance: scoring.score(comparison, tolerance, threshold) for tolerance in TOLERANCES_S}
         points.append(Point(ratio_db, scores))
-    return Curve(label, threshold, points)
+    return Curve(label, points)
 
 
 def table(curves: Sequence[Curve]) -> str:
@@ -141,17 +143,18 @@ def draw(path: Path, title: str, curves: Sequence[Curve]) -> None:
     save(figure, path)
 
 
-def report(args: argparse.Namespace, traces: Sequence[Trace], curves: Sequence[Curve]) -> dict[str, Any]:
+def report(
+    args: argparse.Namespace, threshold: float, traces: Sequence[Trace], curves: Sequence[Curve]
+) -> dict[str, Any]:
     """All as plain numbers, with the command that made them; names in place of paths."""
-    words = ["python -m benchmarks.dynamic_range", *(shlex.quote(model.name) for model in args.models)]
-    words += ["--data", shlex.quote(args.data.resolve().name), "--split", shlex.quote(args.split)]
+    words = (*args.models, "--data", args.data, "--split", args.split, "--threshold", f"{threshold:g}")
     return {
-        "command": " ".join(words),
+        **asdict(Origin(command("dynamic_range", *words), args.data.resolve().name, (args.split,))),
+        "threshold": threshold,
         "traces": [trace.name for trace in traces],
         "curves": [
             {
                 "model": curve.label,
-                "threshold": curve.threshold,
                 "points": [
                     {
                         "ratio_db": point.ratio_db,
@@ -191,11 +194,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--data", type=Path, required=True, help="labelled traces (SeisBench or STEAD folder)"
     )
     parser.add_argument("--split", default="dev", help="of the data (default dev)")
+    parser.add_argument(
+        "--threshold", type=float, help="for P, of all models (default: that of the first model's card)"
+    )
     parser.add_argument("--out", type=Path, metavar="PNG", help="plot to write")
     parser.add_argument("--json", type=Path, metavar="FILE", help="measurements to write")
     args = parser.parse_args(argv)
     try:
         networks = {path: open_network(path) for path in args.models}
+        first = networks[args.models[0]].card
+        threshold = first.thresholds["P"] if args.threshold is None else args.threshold
+        if not 0 < threshold < 1:
+            raise ValueError(f"--threshold {threshold:g}: expected a probability between 0 and 1")
         suited = (trace for trace in map(highpassed, read_traces(args.data, args.split)) if fits(trace))
         traces = list(islice(suited, MOST_TRACES))
         if not traces:
@@ -203,13 +213,16 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"{args.data} has no trace in {args.split} with a P of {LEAST_SNR_DB:g} dB and an S at least "
                 f"{LEAST_S_P_S:g} s later; name another --data or --split"
             )
-        curves = [measure(network, label_of(path, network), traces) for path, network in networks.items()]
-        print(f"recall of P in percent, {len(traces)} traces\n{table(curves)}")
+        curves = [
+            measure(network, label_of(path, network), traces, threshold) for path, network in networks.items()
+        ]
+        setting = f"{len(traces)} traces, threshold {threshold:g}"
+        print(f"recall of P in percent, {setting}\n{table(curves)}")
         if args.out:
-            title = f"P before a large S: {args.data.resolve().name}, {args.split}, {len(traces)} traces"
+            title = f"P before a large S: {args.data.resolve().name}, {args.split}, {setting}"
             draw(args.out, title, curves)
         if args.json:
-            content = json.dumps(report(args, traces, curves), indent=1, ensure_ascii=False)
+            content = json.dumps(report(args, threshold, traces, curves), indent=1, ensure_ascii=False)
             args.json.write_text(content + "\n", encoding="utf-8")
     except (OSError, ValueError, RuntimeError) as error:
         print(f"dynamic_range: {error}", file=sys.stderr)

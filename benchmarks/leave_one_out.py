@@ -28,10 +28,12 @@ from queue import SimpleQueue
 import keras
 from tqdm import tqdm
 
+from benchmarks.origin import Origin, command
 from edge.card import Card, card_path
 from edge.cells import PHASES
 from edge.model import Network
 from edge.pick import Phase
+from zoo import options
 from zoo.data.seisbench import Trace, read_rows, read_traces
 from zoo.network import LAYERS, KerasNetwork
 from zoo.passes import through
@@ -43,6 +45,7 @@ from zoo.scores.table import markdown_table
 
 TOLERANCES_S = (0.1, 0.5)
 PICK_THRESHOLD = 0.05
+SPLITS = ("train", "dev", "test")
 TOGETHER = 50
 """Traces picked at a time, in large batches of windows."""
 LEFT_OUT_ALL, LEFT_OUT, INCLUDED = "left out, all traces", "left out, dev and test", "included, dev and test"
@@ -133,7 +136,7 @@ def f1_of(source: str, phase: Phase, dev: Comparison, scored: Comparison) -> dic
 
 def rows_of(labelled: Path, runs: Path, sources: Sequence[str]) -> list[Row]:
     """The table, from the runs in `runs`."""
-    splits = {split: list(read_traces(labelled, split)) for split in ("train", "dev", "test")}
+    splits = {split: list(read_traces(labelled, split)) for split in SPLITS}
     unseen = splits["dev"] + splits["test"]
     everything = network_of(Run(runs / "everything"))
     included = compared(everything, unseen)
@@ -174,6 +177,15 @@ def table(rows: Sequence[Row]) -> str:
     return markdown_table(("source", "traces", "phase", "labels: all / dev and test", *columns), cells)
 
 
+def origin_of(labelled: Path, runs: Path, steps: int, arguments: Sequence[str]) -> Origin:
+    """Command, data set and splits of a run; `arguments` are edge-train's, which ends the program where it
+    does not take them."""
+    trained = options.command(options.parse(["lppn", *arguments, "--run", str(runs)]))
+    settings = trained.removeprefix("edge-train lppn ").split()
+    words: tuple[Path | str, ...] = ("--labelled", labelled, "--runs", runs, "--steps", str(steps))
+    return Origin(command("leave_one_out", *words, "--", *settings), labelled.resolve().name, SPLITS)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit status: 0, 1 after one line on stderr that says what is wrong, or 130
     where it was interrupted."""
@@ -200,6 +212,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     common = [*args.training, "--dev", str(args.labelled), "--steps", str(args.steps)]
     try:
         sources = sources_of(args.labelled)
+        origin = origin_of(args.labelled, args.runs, args.steps, common)
         args.runs.mkdir(parents=True, exist_ok=True)
         left_out = {"everything": [], **{f"without-{name}": ["--without", name] for name in sources}}
         commands = {
@@ -208,16 +221,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
         pinned(commands, args.jobs)
         rows = rows_of(args.labelled, args.runs, sources)
-        content = json.dumps([asdict(one) for one in rows], indent=1, ensure_ascii=False)
+        results = {**asdict(origin), "rows": [asdict(one) for one in rows]}
+        content = json.dumps(results, indent=1, ensure_ascii=False)
         (args.runs / "leave_one_out.json").write_text(content + "\n", encoding="utf-8")
-        (args.runs / "leave_one_out.md").write_text(table(rows) + "\n", encoding="utf-8")
+        text = f"{table(rows)}\n\n{origin.line()}\n"
+        (args.runs / "leave_one_out.md").write_text(text, encoding="utf-8")
     except (OSError, ValueError, RuntimeError) as error:
         print(f"leave_one_out: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("leave_one_out: interrupted; the same command goes on", file=sys.stderr)
         return 130
-    print(table(rows))
+    print(text, end="")
     return 0
 
 

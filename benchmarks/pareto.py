@@ -3,7 +3,8 @@
     python -m benchmarks.pareto edge/models/*.tflite --data labelled --split dev --out docs/pareto.png
 
 Accuracy is the mean F1 of P and S at 0.1 and 0.5 s, at the best thresholds, by `edge-evaluate`'s rule;
-cost the multiply-accumulates that a window takes for each second of signal it settles. int8 files with cards.
+cost the multiply-accumulates that a window takes for each second of signal it settles. int8 files with cards,
+each called by its name without the ending.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.origin import Origin, command
 from convert.graph import multiplications
 from edge.cells import PHASES
 from zoo.evaluate import open_model, picker_for, run_traces
@@ -41,7 +43,7 @@ class Point:
         return float(np.mean(list(self.f1.values())))
 
 
-def point(model: Path, data: Path, split: str | None) -> Point:
+def point(model: Path, data: Path, split: str) -> Point:
     """Measures a .tflite with its card. Raises as the readers of models and data do."""
     network = open_model(model)
     if network is None or model.suffix != ".tflite":
@@ -58,6 +60,14 @@ def point(model: Path, data: Path, split: str | None) -> Point:
     return Point(model.stem, len(buffer) / 1000, mmac, second, f1)
 
 
+def refuse_namesakes(models: Sequence[Path]) -> None:
+    """ValueError with the files of one name: a table and a plot of them could not be read."""
+    for model in models:
+        alike = [str(other) for other in models if other.stem == model.stem]
+        if len(alike) > 1:
+            raise ValueError(f"{' and '.join(alike)} are all called {model.stem}; rename them")
+
+
 def table(points: Sequence[Point]) -> str:
     """Markdown, a row each."""
     names = list(points[0].f1)
@@ -72,9 +82,9 @@ def table(points: Sequence[Point]) -> str:
     return markdown_table(("model", "kB", "MMAC a window", "MMAC a second", *names, "mean"), rows)
 
 
-def draw(path: Path, points: Sequence[Point]) -> None:
+def draw(path: Path, title: str, points: Sequence[Point]) -> None:
     """Mean F1 against multiply-accumulates, on a logarithmic axis."""
-    figure, (axis,) = new_figure("Accuracy against cost", 1, 1, (6.4, 4.2))
+    figure, (axis,) = new_figure(title, 1, 1, (6.4, 4.2))
     axis.semilogx([one.mmac_second for one in points], [one.mean_f1 for one in points], "o")
     for one in points:
         axis.annotate(one.name, (one.mmac_second, one.mean_f1), xytext=(6, 4), textcoords="offset points")
@@ -85,25 +95,32 @@ def draw(path: Path, points: Sequence[Point]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status: 0, or 1 after one line on stderr that says what is wrong."""
     parser = argparse.ArgumentParser(
         "pareto", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("models", type=Path, nargs="+", help="int8 .tflite files with their cards")
     parser.add_argument("--data", type=Path, required=True, help="labelled traces")
-    parser.add_argument("--split", help="only this split, e.g. dev")
+    parser.add_argument("--split", default="dev", help="of the data (default dev)")
     parser.add_argument("--out", type=Path, help="where to draw it, a .png")
     parser.add_argument("--json", type=Path, help="where to write the numbers")
     args = parser.parse_args(arguments)
+    data = args.data.resolve().name
+    made_by = command("pareto", *args.models, "--data", args.data, "--split", args.split)
+    origin = Origin(made_by, data, (args.split,))
     try:
+        refuse_namesakes(args.models)
         points = [point(model, args.data, args.split) for model in args.models]
+        print(f"{table(points)}\n\n{origin.line()}")
+        if args.out:
+            draw(args.out, f"Accuracy against cost: {data}, {args.split}", points)
+        if args.json:
+            results = {**asdict(origin), "models": [asdict(one) for one in points]}
+            content = json.dumps(results, indent=1, ensure_ascii=False)
+            args.json.write_text(content + "\n", encoding="utf-8")
     except (OSError, ValueError, RuntimeError) as error:
         print(f"pareto: {error}", file=sys.stderr)
         return 1
-    print(table(points))
-    if args.out:
-        draw(args.out, points)
-    if args.json:
-        args.json.write_text(json.dumps([asdict(one) for one in points], indent=1) + "\n")
     return 0
 
 

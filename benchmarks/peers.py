@@ -4,21 +4,24 @@
         --picks peers/labelled_picks.json.gz --split dev --split test --out runs/peers
 
 F1 at 0.1 and 0.5 s by the rule of `zoo.scores.scoring`, over all traces and by source, at the best threshold
-by phase and tolerance over the whole table; for a model also at the thresholds of its card, which were chosen
-elsewhere. Thresholds that are best on the traces they are scored on flatter every picker alike.
+by phase and tolerance over the whole table; for a model also at the thresholds of its card. Thresholds that
+are best on the traces they are scored on flatter every picker alike. Those of a card were set on the dev
+split by `convert`: only the test split is independent of them.
 """
 
 import argparse
 import json
 import math
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from benchmarks.origin import Origin, command
 from edge.cells import PHASES
 from edge.pick import Phase
 from zoo.data.seisbench import read_rows, read_traces
@@ -56,7 +59,7 @@ class Row:
 
 
 def ratio_probability(ratio: float) -> float:
-    """Where a picker gives an STA/LTA energy ratio for a probability: log r / log 20, within 0..1."""
+    """An STA/LTA energy ratio r as a probability: log r / log 20, within 0..1."""
     return min(math.log(max(ratio, 1.0)) / math.log(RATIO_OF_CERTAINTY), 1.0)
 
 
@@ -68,25 +71,40 @@ def row(picker: str, comparison: Comparison, card: float | None = None) -> Row:
     return Row(picker, comparison.phase, at, f1, residuals(comparison, at[0.5]).std_s)
 
 
-def rows_of(
-    models: Sequence[Path], picks: Path | None, data: Path, splits: Sequence[str | None]
-) -> list[Row]:
-    """The rows of the table: models first, at their cards' thresholds and at the best, then peers. A split
-    of None is all traces.
+def pickers_of(
+    models: Sequence[Path], picks: Path | None
+) -> dict[str, tuple[PickTrace, Mapping[Phase, float]]]:
+    """By name what picks a trace, and the thresholds of its card, none for a peer: models first, then the
+    pickers of `picks`; the one of a file `{trace: picks}` goes by the file's name.
 
-    Raises as the readers of models, picks and traces do, and ValueError for a trace that a peer lacks.
+    Raises as the readers of models and picks do, and ValueError for two of one name.
     """
-    pickers: dict[str, tuple[PickTrace, Mapping[Phase, float]]] = {}
+    pickers: list[tuple[str, PickTrace, Mapping[Phase, float]]] = []
     for model in models:
         network = open_model(model)
         if network is None:
             raise ValueError(f"{model.name}: --model takes a .tflite or .keras model")
-        name = f"{network.card.name} ({model.parent.name}/{model.name})"
-        pickers[name] = picker_for(model, network, None), network.card.thresholds
+        name = f"{network.card.name} ({model.resolve().parent.name}/{model.name})"
+        pickers.append((name, picker_for(model, network, None), network.card.thresholds))
     if picks:
-        for peer in picker_names(picks):
+        peers = picker_names(picks)
+        for peer in peers:
             probability = ratio_probability if "STA/LTA" in peer else float
-            pickers[peer] = stored_picker(picks, peer, probability), {}
+            pickers.append((peer, stored_picker(picks, peer, probability), {}))
+        if not peers:
+            pickers.append((picks.name, stored_picker(picks), {}))
+    again = [name for name, count in Counter(name for name, _, _ in pickers).items() if count > 1]
+    if again:
+        raise ValueError(f"more than one picker is called {', '.join(again)}; rename a file or its folder")
+    return {name: (pick, card) for name, pick, card in pickers}
+
+
+def rows_of(models: Sequence[Path], picks: Path | None, data: Path, splits: Sequence[str]) -> list[Row]:
+    """The rows of the table: models first, at their cards' thresholds and at the best, then peers.
+
+    Raises as `pickers_of` and the reader of traces do, and ValueError for a trace that a peer lacks.
+    """
+    pickers = pickers_of(models, picks)
     labels: list[Labels] = []
     made: dict[str, dict[str, list[TracePick]]] = {name: {} for name in pickers}
     for split in splits:
@@ -159,6 +177,14 @@ def draw(path: Path, rows: Sequence[Row]) -> None:
     save(figure, path)
 
 
+def origin_of(args: argparse.Namespace) -> Origin:
+    """Command, data set and splits of a run."""
+    words: list[Path | str] = [word for model in args.model for word in ("--model", model)]
+    words += ["--picks", args.picks] if args.picks else []
+    words += ["--data", args.data, *(word for split in args.split for word in ("--split", split))]
+    return Origin(command("peers", *words), args.data.resolve().name, tuple(args.split))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit status: 0, or 1 after one line on stderr that says what is wrong."""
     parser = argparse.ArgumentParser(
@@ -166,10 +192,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--model", type=Path, action="append", default=[], help="a model; repeatable")
     parser.add_argument(
-        "--picks", type=Path, help="picks of peers: {picker: {trace: [[phase, sample, prob]]}}"
+        "--picks",
+        type=Path,
+        help="picks of peers, {picker: {trace: [[phase, sample, prob]]}}, or of one, {trace: …}",
     )
     parser.add_argument("--data", type=Path, required=True, help="labelled traces (SeisBench folder)")
-    parser.add_argument("--split", action="append", default=[], help="only this split; repeatable")
+    parser.add_argument("--split", action="append", required=True, help="of the data; repeatable")
     parser.add_argument("--out", type=Path, help="where peers.md, peers.json and peers.png go")
     args = parser.parse_args(argv)
     try:
@@ -177,12 +205,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError("nothing to compare: give --model, --picks or both")
         if args.out:
             args.out.mkdir(parents=True, exist_ok=True)
-        rows = rows_of(args.model, args.picks, args.data, args.split or [None])
-        print(table(rows))
+        rows = rows_of(args.model, args.picks, args.data, args.split)
+        origin = origin_of(args)
+        text = f"{table(rows)}\n\n{origin.line()}\n"
+        print(text, end="")
         if args.out:
-            content = json.dumps([one.as_dict() for one in rows], indent=1, ensure_ascii=False)
+            results = {**asdict(origin), "rows": [one.as_dict() for one in rows]}
+            content = json.dumps(results, indent=1, ensure_ascii=False)
             (args.out / "peers.json").write_text(content + "\n", encoding="utf-8")
-            (args.out / "peers.md").write_text(table(rows) + "\n\n![peers](peers.png)\n", encoding="utf-8")
+            (args.out / "peers.md").write_text(text + "\n![peers](peers.png)\n", encoding="utf-8")
             draw(args.out / "peers.png", rows)
     except (OSError, ValueError, RuntimeError) as error:
         print(f"peers: {error}", file=sys.stderr)

@@ -16,7 +16,6 @@ for `ar_pick` 1–20, 2–40, 3–40 Hz with the windows of ObsPy's documentatio
 """
 
 import argparse
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from obspy.signal.trigger import aic_simple, ar_pick, recursive_sta_lta, trigger
 from scipy.signal import butter, sosfilt, sosfilt_zi
 from tqdm import tqdm
 
+from benchmarks.peers import ratio_probability
 from edge.pick import Phase
 from edge.resample import resample
 from zoo.data.seisbench import Trace, read_rows, read_traces
@@ -41,7 +41,6 @@ AIC_S: Mapping[Phase, tuple[float, float]] = {"P": (1.0, 0.8), "S": (1.0, 0.3)}
 """Seconds before and after the trigger that are searched for the onset."""
 TRIGGER_ON, TRIGGER_OFF = 1.8, 1.0
 S_AFTER_P_S = (1.0, 25.0)
-RATIO_OF_CERTAINTY = 20.0
 AR_BAND_HZ = (2.0, 40.0)
 
 
@@ -59,12 +58,12 @@ def pick_sta_lta(trace: Trace) -> list[StoredPick]:
     picks: list[StoredPick] = []
     ends = [*onsets[1:], len(vertical)][: len(onsets)]
     for (on, off), onset, end in zip(triggers, onsets, ends, strict=True):
-        picks.append(("P", at_own_rate(onset, trace), probability(p_ratio[on : off + 1].max())))
+        picks.append(("P", at_own_rate(onset, trace), ratio_probability(p_ratio[on : off + 1].max())))
         first, last = (onset + round(seconds * RATE) for seconds in S_AFTER_P_S)
         after = s_ratio[first : min(last, end)]
         if len(after):
             s_onset = refined(loudest, first + int(after.argmax()), "S")
-            picks.append(("S", at_own_rate(s_onset, trace), probability(after.max())))
+            picks.append(("S", at_own_rate(s_onset, trace), ratio_probability(after.max())))
     return picks
 
 
@@ -87,7 +86,7 @@ def pick_ar(trace: Trace) -> list[StoredPick]:
     for phase, onset_s in zip(phases, onsets_s, strict=True):
         after = ratios[phase][round(onset_s * RATE) :][:RATE]
         if onset_s > 0 and len(after):  # 0 is ar_pick's way to say that it found nothing
-            picks.append((phase, onset_s * trace.rate, probability(after.max())))
+            picks.append((phase, onset_s * trace.rate, ratio_probability(after.max())))
     return picks
 
 
@@ -126,11 +125,6 @@ def refined(signal: Signal, trigger: int, phase: Phase) -> int:
     edge = RATE // 20  # a variance of a few samples says nothing
     inner = aic[edge:-edge]
     return start + edge + 1 + int(np.argmin(inner)) if len(inner) and np.isfinite(inner).all() else trigger
-
-
-def probability(ratio: float) -> float:
-    """0 at a ratio of 1 and below, 1 at 20 and above."""
-    return min(math.log(max(ratio, 1.0)) / math.log(RATIO_OF_CERTAINTY), 1.0)
 
 
 METHODS: Mapping[str, Callable[[Trace], list[StoredPick]]] = {"sta_lta": pick_sta_lta, "ar": pick_ar}

@@ -106,7 +106,7 @@ class Picker:
         self._shown = np.concatenate([self._shown, fresh])
         window = np.zeros((window_length, 3), np.float32)
         window[valid] = self._shown[have_from - self._signal_start : have_to - self._signal_start]
-        logits, offset = self._network.infer(self._normalise.window(window, valid))
+        logits, offset = self._network.infer(self._normalise.window(window))
         take = slice(first - start // stride, last - start // stride)
         cells = decode(first, logits[take], offset[take], self._card.cells.offset)
         self._cells_done = last

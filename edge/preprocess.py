@@ -60,7 +60,7 @@ class Normaliser(Protocol):
 
     def feed(self, samples: Samples) -> Window: ...
 
-    def window(self, window: Window, valid: slice) -> Window: ...
+    def window(self, window: Window) -> Window: ...
 
     def reset(self) -> None: ...
 
@@ -69,16 +69,19 @@ class RunningAsinh:
     """asinh of `gain` times each component over its own running noise level, clipped to ± `clip`.
 
     The level is a running geometric mean of the mean absolute value of blocks of `block` samples, over the
-    last `memory` of them. A block counts as at most e^`rise` times the level, so that an event does not make
-    the picker deaf for the next one, and a drop of the noise is followed at once. It needs no sample after
-    the block it scales: windows cut from the stream need no scaling of their own.
+    last `memory` of them. A block counts as at most e^`rise` times the level and, once so many have been
+    seen, at least e^-`rise` of it, so that neither an event nor a stretch of lost samples makes the picker
+    deaf or jumpy for what follows. It needs no sample after the block it scales: windows cut from the stream
+    need no scaling of their own.
 
     asinh leaves noise linear and compresses what rises above it, so in eight bits noise and a weak P before
     a strong S are steps high where division by the maximum erases them.
     """
 
     def __init__(self, gain: float, clip: float, block: int, memory: int, rise: float) -> None:
-        if min(gain, clip, block, memory, rise) <= 0:
+        if not (isinstance(block, int) and isinstance(memory, int)):
+            raise ValueError("block and memory must be whole numbers")
+        if not all(0 < value < np.inf for value in (gain, clip, block, memory, rise)):
             raise ValueError("gain, clip, block, memory and rise must be above 0")
         self.block = block
         self._gain, self._clip, self._memory, self._rise = gain, clip, memory, rise
@@ -108,11 +111,12 @@ class RunningAsinh:
         first = live & (self._seen == 0)
         self._level[first] = height[first]
         self._seen += live
-        excess = np.minimum(height - self._level, self._rise)
-        self._level += np.where(live, excess / np.clip(self._seen, 1, self._memory), 0.0)
+        settled = np.where(self._seen >= self._memory, -self._rise, -np.inf)
+        change = np.clip(height - self._level, settled, self._rise)
+        self._level += np.where(live, change / np.clip(self._seen, 1, self._memory), 0.0)
         return np.exp(self._level)
 
-    def window(self, window: Window, valid: slice) -> Window:
+    def window(self, window: Window) -> Window:
         return window
 
 
@@ -124,8 +128,8 @@ class MaxAbs:
     def feed(self, samples: Samples) -> Window:
         return samples.astype(np.float32)
 
-    def window(self, window: Window, valid: slice) -> Window:
-        """Windows (T, 3), zero outside `valid`, to the same."""
+    def window(self, window: Window) -> Window:
+        """Windows (T, 3), zero where there is no signal, to the same."""
         scaled: Window = window / (np.max(np.abs(window), axis=0) + np.float32(1e-6))
         return scaled
 

@@ -27,7 +27,7 @@ from zoo.scores.scoring import Comparison
 
 MODELS = (".tflite", ".keras")
 """File name endings of models; a .tflite has its card beside it."""
-PICK_THRESHOLD = 0.1
+PICK_THRESHOLD = scoring.THRESHOLDS[0]
 """Models pick from here up, so that every threshold above can be scored from one run."""
 DEFAULT_THRESHOLD = 0.5
 """For rates of false picks where neither a card nor labels give a threshold."""

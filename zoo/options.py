@@ -55,8 +55,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--continuous-from", type=parse_time, default=0, metavar="TIME", help="and from when on"
     )
     parser.add_argument(
-        "--recipe", choices=sorted(RECIPES), default="station",
-        help="augmentations: plain, or what sensors, faults and paths do as well (default station)",
+        "--recipe", choices=sorted(RECIPES), default="plain",
+        help="augmentations: plain, or what sensors, faults and paths do as well (default plain)",
     )  # fmt: skip
     parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and log")
     parser.add_argument(

@@ -67,7 +67,7 @@ def through(network: Network, run: Callable[[Network], Result]) -> Result:
 
 def coarse(card: Card, windows_apart: int) -> Card:
     """The card with a longer hop, at most `windows_apart` samples and what the window allows, for scoring in
-    passing: the same cells from fewer windows."""
+    passing: the same cells from fewer windows, as long as a network looks hardly farther back than ahead."""
     step = 8 * card.cells.stride
-    longest = min(windows_apart, card.input.window - card.stream.lookahead)
+    longest = min(windows_apart, card.input.window - 2 * card.stream.lookahead - step)
     return replace(card, stream=replace(card.stream, hop=max(longest // step * step, card.stream.hop)))

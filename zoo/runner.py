@@ -23,7 +23,8 @@ def packet_of(trace: Trace) -> Packet:
     present = [k for k, letter in enumerate("ZNE") if letter in trace.present]
     samples = np.asarray(trace.samples[:, present], np.float64)
     if trace.samples.dtype.kind == "f":
-        samples = samples * (FLOAT_PEAK / max(float(np.abs(samples).max(initial=0.0)), 1e-30))
+        finite = np.abs(samples[np.isfinite(samples)])
+        samples = samples * (FLOAT_PEAK / max(float(finite.max(initial=0.0)), 1e-30))
     network, _, station = trace.station.partition(".")
     stream = Stream(network or "XX", station or "TRACE", "", tuple(f"HH{'ZNE'[k]}" for k in present))
     return Packet(stream, 0, trace.rate, samples, "unknown")

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import keras
 
-from edge.card import Card, CellSpec, InputSpec, StreamSpec
+from edge.card import Card, CellSpec, InputSpec, StreamSpec, card_path
 from zoo.data.prepare import CONTINUOUS, stream_store, trace_store
 from zoo.data.recipes import RECIPES
 from zoo.data.records import Record
@@ -40,6 +40,8 @@ def prepare(args: Namespace) -> tuple[Card, WindowMixer, DevScore]:
     """Reads the data. OSError or ValueError for a command line or data that cannot be trained on."""
     if min(args.steps, args.epoch, args.batch) < 1:
         raise ValueError("--steps, --epoch and --batch must be at least 1")
+    if args.steps % args.epoch:
+        raise ValueError(f"--steps {args.steps} is no multiple of --epoch {args.epoch}")
     config = LPPNConfig(n=args.n, S=args.S, T=args.T, backbone=args.backbone)
     if args.continuous and args.continuous_source in args.without:
         raise ValueError(f"--without {args.continuous_source} is what --continuous-source asks for; drop one")
@@ -68,6 +70,11 @@ def prepare(args: Namespace) -> tuple[Card, WindowMixer, DevScore]:
         },
     )
     card.check()
+    if args.weights:
+        base = Card.from_json(card_path(args.weights).read_text())
+        if (base.training["network"], base.input) != (describe(config), card.input):
+            raise ValueError(f"{args.weights} is of another network or input than this command line asks for")
+        card.training["from"] = base.training
     stores = {folder: trace_store(folder, args.teachers, card.input, args.cache) for folder in args.data}
     refuse_unknown(args.without, stores.values())
     for folder, store in stores.items():
@@ -115,8 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def begin(args: Namespace, run: Run, card: Card) -> keras.Model:
-    """The network as the run left it, or as `--weights` has it, or anew. FileNotFoundError or ValueError for
-    weights that are not there or do not fit."""
+    """The network as the run left it, or as `--weights` has it, or anew. Errors as Keras raises them."""
     keras.utils.set_random_seed(args.seed)
     config = LPPNConfig(**card.training["network"])
     model = build(config)
@@ -126,12 +132,7 @@ def begin(args: Namespace, run: Run, card: Card) -> keras.Model:
         model.optimizer.build(model.trainable_variables)
         model.load_weights(run.last)
     elif args.weights:
-        if not args.weights.is_file():
-            raise FileNotFoundError(f"no weights at {args.weights}")
-        try:
-            model.load_weights(args.weights)
-        except ValueError as error:
-            raise ValueError(f"{args.weights} holds another network than -n {args.n} -S {args.S}") from error
+        model.load_weights(args.weights)
     return model
 
 

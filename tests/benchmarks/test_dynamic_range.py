@@ -90,7 +90,7 @@ def test_the_cross_fade_has_no_step():
         {"p_sample": None},
         {"s_sample": None},
         {"s_unlabelled": True},
-        {"s_sample": P + 90},
+        {"s_sample": P + 190},
         {"s_sample": 6000.0},
         {"p_sample": 1000, "s_sample": 1800},
         {"samples": np.zeros((6000, 3), np.int32)},
@@ -106,7 +106,7 @@ def test_eight_bits_lose_the_p_that_sixteen_keep(few_ratios):
     traces = [highpassed(quake(seed)) for seed in range(3)]
     recalls = {}
     for bits in (8, 16):
-        curve = measure(Detector(bits), f"{bits} bits", traces)
+        curve = measure(Detector(bits), f"{bits} bits", traces, 0.5)
         recalls[bits] = [point.scores[0.5].recall for point in curve.points]
     assert recalls[8][0] == recalls[16][0] == 1.0
     assert recalls[8][-1] == 0.0
@@ -120,21 +120,45 @@ def test_the_command_prints_draws_and_writes(quakes, few_ratios, tmp_path, monke
     files = ("--out", str(plot), "--json", str(measured))
     assert main([*bits, "--data", str(quakes), *files]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == "recall of P in percent, 4 traces"
+    assert printed[0] == "recall of P in percent, 4 traces, threshold 0.5"
     assert printed[1].split() == ["S/P,", "dB", "0", "24", "60"]
     assert [line.split()[-3:] for line in printed[2:]] == [["100", "100", "0"]] * 2 + [["100"] * 3] * 2
     content = json.loads(measured.read_text())
     assert content["command"] == (
-        "python -m benchmarks.dynamic_range coarse.tflite fine.keras --data quakes --split dev"
+        "python -m benchmarks.dynamic_range coarse.tflite fine.keras --data quakes --split dev "
+        "--threshold 0.5"
     )
+    assert (content["data"], content["splits"], content["threshold"]) == ("quakes", ["dev"], 0.5)
     assert content["traces"] == [t.name for t in read_traces(quakes, "dev") if t.p_sample is not None]
     coarse, fine = content["curves"]
     assert coarse["model"].endswith("/coarse.tflite, float32, max-abs")
-    assert coarse["threshold"] == 0.5
     assert [point["ratio_db"] for point in coarse["points"]] == [0, 24, 60]
     assert [point["0.5"]["found"] for point in coarse["points"]] == [4, 4, 0]
     assert [point["0.1"]["recall"] for point in fine["points"]] == [1.0, 1.0, 1.0]
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_all_models_pick_at_one_threshold(quakes, few_ratios, tmp_path, monkeypatch, capsys):
+    """P of probability 0.6, which the second model would lose at the threshold of its own card."""
+
+    class Doubtful(Detector):
+        def __init__(self, threshold):
+            super().__init__(16)
+            self.card = replace(self.card, thresholds={"P": threshold, "S": 0.5})
+
+        def infer(self, window):
+            logits, onset = super().infer(window)
+            return np.where(logits > 0, np.float32(np.log(3.0)), logits), onset
+
+    cards = {"first.tflite": 0.3, "second.keras": 0.8}
+    monkeypatch.setattr(dynamic_range, "open_network", lambda path: Doubtful(cards[path.name]))
+    measured = tmp_path / "measured.json"
+    for options, threshold, found in (([], 0.3, 4), (["--threshold", "0.9"], 0.9, 0)):
+        assert main([*cards, "--data", str(quakes), "--json", str(measured), *options]) == 0
+        assert f"threshold {threshold}" in capsys.readouterr().out.splitlines()[0]
+        content = json.loads(measured.read_text())
+        assert content["threshold"] == threshold
+        assert [curve["points"][0]["0.5"]["found"] for curve in content["curves"]] == [found, found]
 
 
 def test_what_is_wrong_is_one_line(quakes, tmp_path, monkeypatch, capsys):
@@ -143,4 +167,6 @@ def test_what_is_wrong_is_one_line(quakes, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(dynamic_range, "open_network", lambda path: Detector(8))
     monkeypatch.setattr(dynamic_range, "LEAST_SNR_DB", 90.0)
     assert main(["some.tflite", "--data", str(quakes)]) == 1
-    assert "no trace in dev with a P of 90 dB and an S at least 1 s later" in capsys.readouterr().err
+    assert "no trace in dev with a P of 90 dB and an S at least 2 s later" in capsys.readouterr().err
+    assert main(["some.tflite", "--data", str(quakes), "--threshold", "1.5"]) == 1
+    assert "--threshold 1.5: expected a probability between 0 and 1" in capsys.readouterr().err

@@ -82,7 +82,13 @@ def test_each_source_is_left_out_and_scored(two_sources, edge_train, tmp_path, m
         assert card.training["without"] == [source]
         assert card.training["data"]["two"] == 5
     assert "without" not in Card.from_json((runs / "everything" / "best.json").read_text()).training
-    rows = json.loads((runs / "leave_one_out.json").read_text())
+    results = json.loads((runs / "leave_one_out.json").read_text())
+    assert (results["data"], results["splits"]) == ("two", ["train", "dev", "test"])
+    assert results["command"].startswith(
+        "python -m benchmarks.leave_one_out --labelled two --runs runs --steps 2000 -- --data two "
+    )
+    assert str(tmp_path) not in results["command"]
+    rows = results["rows"]
     assert [(row["source"], row["phase"], row["traces"], row["labels"]) for row in rows] == [
         (source, phase, count, [6, 2]) for source, count in (("north", 7), ("south", 8)) for phase in "PS"
     ]
@@ -91,7 +97,9 @@ def test_each_source_is_left_out_and_scored(two_sources, edge_train, tmp_path, m
     assert all(np.isfinite(values))
     table = (runs / "leave_one_out.md").read_text()
     assert table in capsys.readouterr().out
-    assert len(table.splitlines()) == 2 + 4
+    *lines, empty, origin = table.splitlines()
+    assert len(lines) == 2 + 4
+    assert (empty, origin) == ("", f"Data: two (train, dev, test). Command: `{results['command']}`")
 
 
 def test_a_single_source_cannot_be_left_out(quakes, tmp_path, capsys):

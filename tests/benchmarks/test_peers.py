@@ -66,9 +66,15 @@ def test_a_table_of_peers(
     assert lines[2] == ["keen", "P", "1.000/1.000", "1.00/1.00", "1.00/1.00", "0.80/0.80", "0.000"]
     assert lines[3] == ["keen", "S", "0.000/1.000", "0.00/1.00", "–", "0.95/0.60", "0.000"]
     assert lines[4][:3] == ["STA/LTA", "P", "0.667/0.667"]
-    assert (out / "peers.md").read_text().startswith(printed.rstrip("\n"))
-    rows = json.loads((out / "peers.json").read_text())
-    assert [(one["picker"], one["phase"]) for one in rows] == [(line[0], line[1]) for line in lines[2:]]
+    assert (out / "peers.md").read_text().startswith(printed)
+    results = json.loads((out / "peers.json").read_text())
+    assert results["command"] == (
+        "python -m benchmarks.peers --picks picks.json.gz --data set --split dev --split test"
+    )
+    assert (results["data"], results["splits"]) == ("set", ["dev", "test"])
+    assert printed.endswith(f"\n\nData: set (dev, test). Command: `{results['command']}`\n")
+    rows = results["rows"]
+    assert [(one["picker"], one["phase"]) for one in rows] == [(line[0], line[1]) for line in lines[2:6]]
     assert rows[0]["f1"]["west"] == {"0.1": 1.0, "0.5": 1.0}
     assert image.imread(out / "peers.png")[..., :3].std() > 0.02
 
@@ -104,12 +110,31 @@ def test_a_model_stands_at_its_card_and_at_the_best_thresholds(
     assert found["keen", "P"] == 1.0
 
 
+def test_the_file_of_one_picker_is_a_row_under_its_name(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({f"t{k}": [["P", 2000.0, 0.8]] for k in range(COUNT)}))
+    rows = rows_of([], path, data, ["dev"])
+    assert [(one.picker, one.phase, one.f1["all"][0.1]) for one in rows] == [
+        ("mine.json", "P", 1.0),
+        ("mine.json", "S", 0.0),
+    ]
+
+
+def test_two_models_of_one_name_are_refused(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "open_model", lambda path: Doubter())
+    models = [tmp_path / which / "runs" / "a.tflite" for which in ("old", "new")]
+    with pytest.raises(ValueError, match=r"more than one picker is called doubter \(runs/a\.tflite\)"):
+        rows_of(models, None, data, ["dev"])
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ([], "give --model, --picks or both"),
         (["--model", "picks.json"], "--model takes a .tflite or .keras model"),
-        (["--picks", "few.json"], "few.json lacks trace 't0' of lazy"),
+        (["--picks", "few.json"], "few.json lacks trace 't1' of lazy"),
         (["--picks", "gone.json"], "no picks file at gone.json"),
     ],
 )
@@ -123,11 +148,17 @@ def test_mistakes_are_answered_with_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("few.json").write_text(json.dumps({"lazy": {"t9": []}}))
-    assert main(["--data", str(data), *options]) == 1
+    assert main(["--data", str(data), "--split", "dev", *options]) == 1
     error = capsys.readouterr().err
     assert error.startswith("peers: ")
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_the_split_must_be_named(data: Path, picks: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--data", str(data), "--picks", str(picks)])
+    assert "required: --split" in capsys.readouterr().err
 
 
 def test_ratios_become_probabilities_in_their_order() -> None:

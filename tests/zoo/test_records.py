@@ -89,3 +89,16 @@ def test_automatic_labels_count_less_and_teach_no_offset():
     assert sure.timed
     assert not rough.timed
     assert rough.weight < sure.weight
+
+
+def test_an_earthquake_that_nobody_picked_is_asked_nowhere_and_noise_everywhere():
+    whole = (0.0, 3000.0)
+    assert record_of(trace(noise(100.0), 100.0), PLAIN).unknown == (whole,)
+    assert record_of(trace(noise(100.0), 100.0, category="noise"), PLAIN).unknown == ()
+
+
+def test_samples_that_are_no_numbers_are_refused_by_the_name_of_their_trace():
+    samples = noise(100.0)
+    samples[700, 1] = np.nan
+    with pytest.raises(ValueError, match="trace 't' has samples that are no numbers"):
+        record_of(trace(samples, 100.0, 500), PLAIN)

@@ -85,8 +85,8 @@ def test_plain_set_in_blocks_with_the_fewest_columns(tmp_path: Path) -> None:
     assert quake.samples.shape == (5, 3)
     np.testing.assert_array_equal(quake.samples, block[1, ::-1, :5].T)  # stored E, N, Z
     assert (quake.rate, quake.present, quake.source, quake.category) == (100.0, "NE", "plain", "earthquake")
-    assert (quake.p_sample, quake.s_sample, quake.s_unlabelled, quake.polarity) == (2.0, None, False, None)
-    assert (rest.category, rest.present) == ("unknown", "")
+    assert (quake.p_sample, quake.s_sample, quake.s_unlabelled, quake.polarity) == (2.0, None, True, None)
+    assert (rest.category, rest.present) == ("unknown", "ZNE")
 
 
 @given(st.sets(st.sampled_from("ZNE"), min_size=1).flatmap(lambda some: st.permutations(sorted(some))))
@@ -295,3 +295,23 @@ def test_the_labelled_set_reads_as_its_description_says() -> None:
         assert trace.present
         assert not trace.samples[:, absent].any()
         assert trace.p_sample is None or 0 <= trace.p_sample < len(trace.samples)
+
+
+def test_what_an_ordinary_set_has_no_pick_of_counts_as_unpicked_and_of_noise_does_not(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"trace_name": "p", "trace_p_arrival_sample": 2, "trace_s_arrival_sample": "", "trace_category": ""},
+        {"trace_name": "none", "trace_category": "earthquake"},
+        {"trace_name": "noise", "trace_category": "noise"},
+    ]
+    data = {str(row["trace_name"]): np.ones((3, 8)) for row in rows}
+    folder = write_folder(tmp_path / "plain", rows, data, {"sampling_rate": 100.0})
+    flags = {trace.name: (trace.p_unlabelled, trace.s_unlabelled) for trace in read_traces(folder)}
+    assert flags == {"p": (False, True), "none": (True, True), "noise": (False, False)}
+
+
+def test_a_trace_that_is_silent_throughout_has_its_components(tmp_path: Path) -> None:
+    folder = write_folder(
+        tmp_path / "plain", [{"trace_name": "a"}], {"a": np.zeros((3, 8))}, {"sampling_rate": 100.0}
+    )
+    (trace,) = read_traces(folder)
+    assert trace.present == "ZNE"

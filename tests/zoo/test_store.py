@@ -112,7 +112,7 @@ def test_records_of_several_stores_follow_each_other(store):
     with pytest.raises(IndexError):
         both[3]
     for records in (both, store, list(store)):
-        assert silent(records).tolist() == [not record.arrivals for record in records]
+        assert silent(records).tolist() == [not record.arrivals and not record.unknown for record in records]
 
 
 def test_what_is_there_is_not_prepared_again(store, tmp_path):

@@ -78,7 +78,7 @@ def test_a_run_can_begin_with_the_weights_of_another(tiny_run, edge_train, tmp_p
 
 def test_weights_of_another_network_are_refused(tiny_run, edge_train, tmp_path, capsys):
     assert edge_train(tmp_path / "run", "--weights", tiny_run / "last.keras", "-n", 5) == 2
-    assert "holds another network than -n 5" in capsys.readouterr().err.splitlines()[-1]
+    assert "another network or input" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_finished_run_is_left_as_it_is(tiny_run, edge_train):
@@ -117,7 +117,8 @@ def test_an_interruption_while_saving_spares_the_checkpoints_before(tiny_run, tm
         (["--steps", 0], "--steps, --epoch and --batch must be at least 1"),
         (["--batch", 0], "--steps, --epoch and --batch must be at least 1"),
         (["--highpass", 50], "highpass_hz"),
-        (["--weights", "absent.keras"], "no weights at absent.keras"),
+        (["--weights", "absent.keras"], "absent.json"),
+        (["--steps", 5], "no multiple of --epoch 2"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_in_one_line(edge_train, tmp_path, capsys, arguments, words):

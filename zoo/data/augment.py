@@ -143,7 +143,8 @@ def audible(own: Samples, mixture: Samples, sample: float, span: int = 100) -> b
     before, after = mixture[max(0, at - span) : at], own[at : at + span]
     if not len(before) or not len(after):
         return True
-    return bool(np.any(power(after) >= 2 * power(before)))
+    louder = power(after)
+    return bool(np.any((louder > 0) & (louder >= 2 * power(before))))
 
 
 def silent(samples: Samples, sample: float, span: int = 100) -> bool:

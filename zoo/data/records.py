@@ -34,8 +34,11 @@ class Record:
 
 def record_of(trace: Trace, spec: InputSpec, taught: Sequence[Arrival] = ()) -> Record:
     """Resamples and high-passes one trace exactly as the station does, and converts its labels and what
-    teachers say of its unpicked phases (`taught`, at the trace's own rate)."""
+    teachers say of its unpicked phases (`taught`, at the trace's own rate). ValueError for samples that are
+    not finite."""
     samples = resample(np.asarray(trace.samples, np.float64), trace.rate, spec.rate_hz)
+    if not np.isfinite(samples).all():
+        raise ValueError(f"trace {trace.name!r} has samples that are no numbers; leave it out or mend it")
     if spec.highpass_hz is not None:
         samples = HighPass(spec.highpass_hz, spec.rate_hz).feed(samples)
     largest = np.abs(samples).max(initial=0.0)
@@ -56,6 +59,8 @@ def record_of(trace: Trace, spec: InputSpec, taught: Sequence[Arrival] = ()) -> 
         arrivals.append(Arrival("S", s, timed, weight))
         if trace.p_unlabelled:
             unknown.append((s - P_BEFORE_S_S * spec.rate_hz, s))
+    if p is None and s is None and trace.category != "noise":
+        unknown.append((0.0, float(len(samples))))
     arrivals += [arrival.at(arrival.sample * scale) for arrival in taught]
     inside = tuple(arrival for arrival in arrivals if 0 <= arrival.sample < len(samples))
     return Record(trace.name, trace.source, samples.astype(np.float32), inside, tuple(unknown))

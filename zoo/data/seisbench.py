@@ -100,7 +100,8 @@ def read_traces(
     folder: Path, split: str | None = None, names: Collection[str] | None = None
 ) -> Iterator[Trace]:
     """The traces of a data folder, SeisBench's or STEAD's, in the order of its metadata; `split=None` gives
-    all of them, `names` only those.
+    all of them, `names` only those. A phase that an earthquake has no pick of counts as unlabelled, unless a
+    column `trace_p_unlabelled` or `trace_s_unlabelled` says otherwise.
 
     Of SeisBench only `trace_name` and a sampling rate (a column, or `data_format/sampling_rate`) are
     required; other columns that are absent get neutral values: `source` is the folder's name, `category` is
@@ -152,7 +153,9 @@ def _trace(row: Row, stored: NDArray[Any], header: dict[str, Any], folder: str) 
     order = row.get("trace_component_order") or header.get("component_order") or "ZNE"
     samples = _in_zne(stored, order, header.get("dimension_order", "CW"), name)
     marked = row.get("trace_components_present")
-    there = marked if marked else "".join(c for c, x in zip("ZNE", samples.T, strict=True) if x.any())
+    alive = "".join(c for c, x in zip("ZNE", samples.T, strict=True) if x.any())
+    # Of a trace that is silent throughout all components count: none at all would be no trace.
+    there = marked or alive or "ZNE"
     p, s = _onset(row, "P"), _onset(row, "S")
     category = row.get("trace_category") or ("unknown" if p is None and s is None else "earthquake")
     return Trace(
@@ -165,8 +168,8 @@ def _trace(row: Row, stored: NDArray[Any], header: dict[str, Any], folder: str) 
         present=there.replace("-", ""),
         p_sample=p,
         s_sample=s,
-        p_unlabelled=_flag(row, "trace_p_unlabelled"),
-        s_unlabelled=_flag(row, "trace_s_unlabelled"),
+        p_unlabelled=_unlabelled(row, "p", p, category),
+        s_unlabelled=_unlabelled(row, "s", s, category),
         polarity=_POLARITY.get((row.get("trace_polarity") or "").lower()),
         category=category,
         quality=row.get("label_quality") or _quality(row, category),
@@ -237,6 +240,14 @@ def _quality(row: Row, category: str) -> str:
     names = [name for names in _NAMES.values() for name in names if row.get(f"trace_{name}_arrival_sample")]
     made = {_STATUS.get((row.get(f"trace_{name}_status") or "").lower(), "unknown") for name in names}
     return next((quality for quality in ("automatic", "unknown", "analyst") if quality in made), "unknown")
+
+
+def _unlabelled(row: Row, letter: str, onset: float | None, category: str) -> bool:
+    """Whether a phase is there but unpicked: as the row says, else wherever an earthquake lacks a pick."""
+    column = f"trace_{letter}_unlabelled"
+    if row.get(column):
+        return _flag(row, column)
+    return onset is None and category == "earthquake"
 
 
 def _flag(row: Row, column: str) -> bool:

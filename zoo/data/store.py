@@ -26,7 +26,7 @@ from edge.cells import PHASES
 from zoo.data.labels import Arrival
 from zoo.data.records import Record
 
-FORMAT = 1
+FORMAT = 2
 """Another number whenever the files below, or what `zoo.data` makes of a trace, are no longer the same."""
 
 LEAST_S = 1.0
@@ -104,8 +104,9 @@ class RecordStore(Sequence[Record]):
 
     @property
     def silent(self) -> NDArray[np.bool_]:
-        """Of each record, whether it has no arrivals, as the tables alone tell."""
-        return np.asarray(np.diff(self._index["arrivals"], prepend=0) == 0)
+        """Of each record, whether nothing arrives in it and nothing may, as the tables alone tell."""
+        there = [np.diff(self._index[key], prepend=0) for key in ("arrivals", "spans")]
+        return np.asarray((there[0] == 0) & (there[1] == 0))
 
     def counts(self) -> dict[str, int]:
         """Records by source, the shortest too."""
@@ -145,12 +146,13 @@ class Records(Sequence[Record]):
 
 
 def silent(records: Sequence[Record]) -> NDArray[np.bool_]:
-    """Of each record, whether it has no arrivals; a million stored ones are not read for it."""
+    """Of each record, whether nothing arrives in it and nothing may; a million stored ones are not read for
+    it."""
     if isinstance(records, RecordStore):
         return records.silent
     if isinstance(records, Records):
         return np.concatenate([silent(part)[rows] for part, rows in records.parts])
-    return np.array([not record.arrivals for record in records], np.bool_)
+    return np.array([not record.arrivals and not record.unknown for record in records], np.bool_)
 
 
 def stored(

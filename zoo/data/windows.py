@@ -31,7 +31,7 @@ STRETCH, ROTATE, SUPERPOSE, NOISE = 0.2, 0.4, 0.25, 0.4
 class WindowMixer:
     """Draws windows from groups of records, each group with its share.
 
-    `groups`: name to (share, records); records without arrivals also serve as noise to be mixed in.
+    `groups`: name to (share, records); records in which nothing arrives also serve as noise to be mixed in.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class WindowMixer:
         groups: Mapping[str, tuple[float, Sequence[Record]]],
         spec: InputSpec,
         S: int,
-        recipe: Recipe = RECIPES["station"],
+        recipe: Recipe = RECIPES["plain"],
     ) -> None:
         self._groups = [records for _, records in groups.values()]
         shares = np.array([share for share, _ in groups.values()])
@@ -81,7 +81,7 @@ class WindowMixer:
         windows = np.ascontiguousarray(rule.feed(streams)[LEAD:].transpose(1, 0, 2))
         labels = []
         for k, draft in enumerate(map(_without_lead, drafts)):
-            windows[k] = rule.window(windows[k], draft.valid)
+            windows[k] = rule.window(windows[k])
             arrivals, unknown = list(draft.arrivals), list(draft.unknown)
             labels.append(label_cells(arrivals, unknown, draft.valid, self._spec.window, self._S))
         cls, ofs = (np.stack([getattr(one, key) for one in labels])[:, None] for key in ("cls", "ofs"))
@@ -97,7 +97,8 @@ def _place(rng: np.random.Generator, record: Record, length: int, block: int) ->
         start = int(anchor) - int(rng.integers(LEAD, length))
     else:
         last = len(record.samples) - length
-        start = int(rng.integers(min(-length // 4, last), max(1, last)))
+        earliest = -LEAD - (length - LEAD) // 4
+        start = int(rng.integers(min(earliest, last), max(1, last)))
     if start < 0:
         start = -(-start // block * block)
     return augment.cut(record, start, length)

@@ -23,7 +23,7 @@ STRIDES: dict[int, tuple[int, ...]] = {
     128: (2, 2, 2, 2, 2, 2, 2),
 }
 """Stride of each of the seven backbone blocks, by total stride S, as published."""
-WIDE_STRIDES: dict[int, tuple[int, ...]] = {8: (2, 1, 2, 1, 2, 1, 1), 16: (2, 1, 2, 1, 2, 1, 2)}
+WIDE_STRIDES: dict[int, tuple[int, ...]] = {8: (2, 1, 2, 1, 2, 1, 1)}
 KERNEL, WIDE_KERNEL = 3, 7
 """Taps of the depthwise convolutions."""
 
@@ -38,8 +38,8 @@ class LPPNConfig:
 
     `n`: base width. `S`: total stride, samples a cell. `T`: window, samples, a multiple of 8 S.
     `backbone`: "published", whose seven blocks see 0.15 s (S = 8) or 0.3 s (S = 16) to either side, about one
-    period of an earthquake, and whose first block has six channels; or "wide", for S of 8 and 16: seven taps
-    instead of three, 2 n full filters of all components in front, and the rate halved there in either case.
+    period of an earthquake, and whose first block has six channels; or "wide", for S = 8: seven taps instead
+    of three, 2 n full filters of all components in front, and the rate halved there.
     `upsampling`: "nearest" (the authors' training scripts for S = 8, 16, 32), "bilinear" with aligned
     corners (their released weights), or "polyphase", the nearest network with each doubling and its
     convolution rewritten as one convolution to twice the channels and a reshape (`convert` makes it: the

@@ -20,8 +20,11 @@ EXAMPLES = 4
 def draw_labelled(
     out: Path, title: str, run: Run, thresholds: Mapping[Phase, float], data: Path, split: str | None
 ) -> list[str]:
-    """Draws the PNGs of an evaluation on the labelled traces of `data` into `out`; returns their names."""
+    """Draws the PNGs of an evaluation on the labelled traces of `data` into `out`; returns their names, none
+    where there is no label."""
     compared = run.comparisons
+    if not any(len(comparison.names) for comparison in compared.values()):
+        return []
     plots.draw_residuals(out / "residuals.png", title, compared, thresholds)
     plots.draw_precision_recall(out / "precision_recall.png", title, compared, thresholds)
     plots.draw_reliability(out / "reliability.png", title, compared)

@@ -138,10 +138,16 @@ class Residuals:
 
 
 def labels_of(trace: Trace, distance_km: float = math.nan) -> Labels:
-    """What scoring needs of a trace; SNR is measured on its samples, see `snr_db`."""
+    """What scoring needs of a trace; SNR is measured on its samples, see `snr_db`. An onset outside of the
+    trace counts as none."""
+
+    def known(sample: float | None, unlabelled: bool) -> float | None:
+        there = not unlabelled and sample is not None and 0 <= sample < len(trace.samples)
+        return sample / trace.rate if sample is not None and there else None
+
     onset: dict[Phase, float | None] = {
-        "P": None if trace.p_unlabelled or trace.p_sample is None else trace.p_sample / trace.rate,
-        "S": None if trace.s_unlabelled or trace.s_sample is None else trace.s_sample / trace.rate,
+        "P": known(trace.p_sample, trace.p_unlabelled),
+        "S": known(trace.s_sample, trace.s_unlabelled),
     }
     snr: dict[Phase, float] = {
         phase: math.nan if time_s is None else snr_db(trace.samples, trace.rate, time_s)
