@@ -71,6 +71,8 @@ def prepare(args: Namespace) -> tuple[Card, WindowMixer, DevScore]:
     )
     card.check()
     if args.weights:
+        if not card_path(args.weights).is_file():
+            raise FileNotFoundError(f"no card beside {args.weights}; best.keras of a run has one")
         base = Card.from_json(card_path(args.weights).read_text())
         if (base.training["network"], base.input) != (describe(config), card.input):
             raise ValueError(f"{args.weights} is of another network or input than this command line asks for")

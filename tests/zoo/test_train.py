@@ -69,15 +69,16 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
 
 def test_a_run_can_begin_with_the_weights_of_another(tiny_run, edge_train, tmp_path):
     """At next to no learning rate it still has them at its end."""
-    begun = edge_train(tmp_path / "run", "--weights", tiny_run / "last.keras", "--learning-rate", 1e-12)
+    begun = edge_train(tmp_path / "run", "--weights", tiny_run / "best.keras", "--learning-rate", 1e-12)
     assert begun == 0
-    one, two = (keras.saving.load_model(run / "last.keras") for run in (tiny_run, tmp_path / "run"))
+    one = keras.saving.load_model(tiny_run / "best.keras")
+    two = keras.saving.load_model(tmp_path / "run" / "last.keras")
     for a, b in zip(one.trainable_weights, two.trainable_weights, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 def test_weights_of_another_network_are_refused(tiny_run, edge_train, tmp_path, capsys):
-    assert edge_train(tmp_path / "run", "--weights", tiny_run / "last.keras", "-n", 5) == 2
+    assert edge_train(tmp_path / "run", "--weights", tiny_run / "best.keras", "-n", 5) == 2
     assert "another network or input" in capsys.readouterr().err.splitlines()[-1]
 
 
@@ -117,7 +118,7 @@ def test_an_interruption_while_saving_spares_the_checkpoints_before(tiny_run, tm
         (["--steps", 0], "--steps, --epoch and --batch must be at least 1"),
         (["--batch", 0], "--steps, --epoch and --batch must be at least 1"),
         (["--highpass", 50], "highpass_hz"),
-        (["--weights", "absent.keras"], "absent.json"),
+        (["--weights", "absent.keras"], "no card beside absent.keras"),
         (["--steps", 5], "no multiple of --epoch 2"),
     ],
 )
@@ -235,7 +236,7 @@ def test_data_without_a_dev_split_are_refused_in_one_line(edge_train, tmp_path, 
 
 
 def test_the_run_of_another_network_is_not_gone_on_with(tiny_run, edge_train, capsys):
-    assert edge_train(tiny_run, "-S", 16) == 2
+    assert edge_train(tiny_run, "-n", 5) == 2
     assert "holds another run" in capsys.readouterr().err
 
 
