@@ -109,7 +109,7 @@ def test_an_aftershock_storm_through_the_port_equals_replay(tmp_path):
 def test_a_pick_does_not_wait_for_a_line_that_went_silent():
     """The shaking that makes a pick may also pull the cable: what has arrived is picked all the same."""
     made = synthetic_earthquake()
-    cut = made.samples[: 24 * made.rate]  # 4 s after P, 2 s before S, and nothing more
+    cut = made.samples[: 23 * made.rate]  # 3 s after P, 3 s before S, and nothing more
     with PtyDigitizer(packets_of(cut, made.rate, made.start_ns), speed=0) as digitizer:
         process = subprocess.Popen(
             edge_pick("--device", digitizer.device), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
