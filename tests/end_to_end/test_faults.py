@@ -197,8 +197,7 @@ def test_a_digitizer_at_another_speed_is_found_without_any_option() -> None:
     got = pick(packets_of(QUAKE.samples, 100.0, QUAKE.start_ns, "bridge"), 10.0, baud=57_600)
     assert len(got.said(": edge-pick bridge at 57600 baud: ")) == 1
     assert min(abs(seconds(one) - 20.0) for one in got.picks if one.phase == "P") < 0.2
-    # On a busy computer the frame that was cut by the change of speed may count as one.
-    assert got.said(" 0 bad checksums, ") or got.said(" 1 bad checksums, ")
+    assert got.said(" 0 bad checksums, ")
 
 
 def test_a_device_that_is_never_anything_else_but_noise_is_told_once() -> None:
