@@ -64,6 +64,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="begin with these, e.g. zoo/weights/lppn.keras, to adapt the picker to a network of your own",
     )  # fmt: skip
     parser.add_argument(
+        "--distil", type=Path, metavar="FILE",
+        help="learn half from the labels and half from what this larger network says, e.g. "
+        "zoo/weights/lppn-large.keras",
+    )  # fmt: skip
+    parser.add_argument(
         "--cache", type=Path, default=default_cache(), metavar="FOLDER",
         help="where records made ready for training are kept, as large as the traces are in 32 bits; may be "
         "deleted at any time (default %(default)s)",
@@ -97,6 +102,8 @@ def command(args: argparse.Namespace) -> str:
         words += [f"--continuous-from {format_time(args.continuous_from)}"]
     if args.weights:
         words += [f"--weights {args.weights.name}"]
+    if args.distil:
+        words += [f"--distil {args.distil.name}"]
     words += [f"--dev {args.dev.resolve().name}", f"-n {args.n}", f"-S {args.S}", f"-T {args.T}"]
     words += [f"--backbone {args.backbone}"]
     for name in ("steps", "epoch", "batch", "learning_rate", "seed", "highpass", "normalisation", "recipe"):

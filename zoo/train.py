@@ -12,9 +12,11 @@ from zoo.data.prepare import CONTINUOUS, stream_store, trace_store
 from zoo.data.recipes import RECIPES
 from zoo.data.records import Record
 from zoo.data.store import Records, RecordStore
-from zoo.data.windows import TrainingSet, WindowMixer
+from zoo.data.windows import Mixer, TrainingSet, WindowMixer
 from zoo.dev_score import DevScore, dev_traces
+from zoo.distil import DistilledMixer, check_teacher
 from zoo.losses import compile_model
+from zoo.network import load_keras
 from zoo.options import NORMALISATIONS, command, parse
 from zoo.pickers.lppn import LPPNConfig, build, describe
 from zoo.runs import Checkpoint, Run
@@ -36,7 +38,7 @@ def groups_of(
     return {quality: (SHARES.get(quality, 0.1), group) for quality, group in groups.items() if len(group)}
 
 
-def prepare(args: Namespace) -> tuple[Card, WindowMixer, DevScore]:
+def prepare(args: Namespace) -> tuple[Card, Mixer, DevScore]:
     """Reads the data. OSError or ValueError for a command line or data that cannot be trained on."""
     if min(args.steps, args.epoch, args.batch) < 1:
         raise ValueError("--steps, --epoch and --batch must be at least 1")
@@ -91,7 +93,13 @@ def prepare(args: Namespace) -> tuple[Card, WindowMixer, DevScore]:
         counts[args.continuous.resolve().name] = len(streams)
     if not groups:
         raise ValueError("no trace is left to train on")
-    return card, WindowMixer(groups, card.input, config.S, RECIPES[args.recipe]), DevScore(card, dev)
+    mixer: Mixer = WindowMixer(groups, card.input, config.S, RECIPES[args.recipe])
+    if args.distil:
+        teacher = load_keras(args.distil)
+        check_teacher(teacher, card)
+        card.training["distilled"] = teacher.card.training
+        mixer = DistilledMixer(mixer, teacher.model)
+    return card, mixer, DevScore(card, dev)
 
 
 def refuse_unknown(without: Sequence[str], stores: Iterable[RecordStore]) -> None:
@@ -138,7 +146,7 @@ def begin(args: Namespace, run: Run, card: Card) -> keras.Model:
     return model
 
 
-def train(args: Namespace, run: Run, model: keras.Model, mixer: WindowMixer, checkpoint: Checkpoint) -> None:
+def train(args: Namespace, run: Run, model: keras.Model, mixer: Mixer, checkpoint: Checkpoint) -> None:
     """Trains from where the run is to its last epoch."""
     done = len(run.history())
     epochs = -(-args.steps // args.epoch)

@@ -15,8 +15,10 @@ keras = pytest.importorskip("keras", reason="the zoo needs the [host] extra")
 
 import zoo
 from edge.card import Card
+from edge.cells import softmax
 from zoo import dev_score, losses, train
 from zoo.data.labels import Arrival, label_cells
+from zoo.distil import DistilledMixer
 from zoo.network import load_keras
 
 
@@ -80,6 +82,37 @@ def test_a_run_can_begin_with_the_weights_of_another(tiny_run, edge_train, tmp_p
 def test_weights_of_another_network_are_refused(tiny_run, edge_train, tmp_path, capsys):
     assert edge_train(tmp_path / "run", "--weights", tiny_run / "best.keras", "-n", 5) == 2
     assert "another network or input" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_distilled_run_learns_what_the_other_network_says(tiny_run, edge_train, tmp_path):
+    assert edge_train(tmp_path / "run", "--distil", tiny_run / "best.keras", "--seed", 7) == 0
+    taught = load_keras(tmp_path / "run" / "best.keras").card
+    assert taught.training["distilled"] == load_keras(tiny_run / "best.keras").card.training
+
+
+def test_half_of_every_target_is_the_teachers_and_all_of_it_where_nobody_picked(tiny_run):
+    teacher = load_keras(tiny_run / "best.keras")
+    windows = np.random.default_rng(1).normal(size=(2, 1, 512, 3)).astype(np.float32)
+    cls = np.zeros((2, 1, 64, 3), np.float32)
+    cls[:, :, 8:, 0] = 1.0  # nobody looked at the first eight cells
+    cls[0, 0, 20] = 0.0, 1.5, 0.0
+    targets = {"cls": cls, "ofs": np.ones((2, 1, 64, 2), np.float32)}
+
+    class Fixed:
+        def batch(self, rng, size):
+            return windows, targets
+
+    x, taught = DistilledMixer(Fixed(), teacher.model).batch(np.random.default_rng(0), 2)
+    says = softmax(teacher.infer_many(windows[:, 0])[0])[:, None]
+    np.testing.assert_array_equal(x, windows)
+    np.testing.assert_allclose(taught["cls"], 0.5 * cls + 0.5 * says, atol=1e-5)
+    np.testing.assert_array_equal(taught["ofs"], targets["ofs"])
+
+
+def test_a_network_of_other_cells_is_not_distilled(tiny_run, edge_train, tmp_path, capsys):
+    other = ("-S", 16, "--backbone", "published", "--distil", tiny_run / "best.keras")
+    assert edge_train(tmp_path / "run", *other) == 2
+    assert "cannot be distilled" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_finished_run_is_left_as_it_is(tiny_run, edge_train):

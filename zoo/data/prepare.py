@@ -7,6 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from edge.card import InputSpec
+from zoo.data.overlaps import overlapping
 from zoo.data.records import record_of
 from zoo.data.seisbench import open_data, read_rows, read_traces
 from zoo.data.store import Labelled, RecordStore, stored
@@ -20,8 +21,9 @@ CONTINUOUS = "continuous"
 
 
 def trace_store(folder: Path, teachers: Sequence[Path], spec: InputSpec, cache: Path) -> RecordStore:
-    """The train split of a labelled folder, with the labels of `teachers` (files of picks, none for none) for
-    phases that nobody picked. Errors as `read_traces` and `read_teachers`."""
+    """The train split of a labelled folder, without the traces that overlap one of another split, and with
+    the labels of `teachers` (files of picks, none for none) for phases that nobody picked. Errors as
+    `read_traces` and `read_teachers`."""
     tables = open_data(folder)
     key = {
         "name": folder.resolve().name,
@@ -33,10 +35,12 @@ def trace_store(folder: Path, teachers: Sequence[Path], spec: InputSpec, cache: 
 
     def prepare() -> Iterator[Labelled]:
         taught = read_teachers(teachers) if teachers else None
-        traces = read_traces(folder, SPLIT)
-        total = len(read_rows(folder, SPLIT))
+        rows = read_rows(folder, SPLIT)
+        others = (row for row in read_rows(folder) if row.get("split", SPLIT) != SPLIT)
+        names = {row["trace_name"] for row in rows} - overlapping(rows, others)
+        traces = read_traces(folder, SPLIT, names)
         quiet = not sys.stderr.isatty()
-        for trace in tqdm(traces, f"preparing {key['name']}", total, unit=" traces", disable=quiet):
+        for trace in tqdm(traces, f"preparing {key['name']}", len(names), unit=" traces", disable=quiet):
             yield trace.quality, record_of(trace, spec, taught.arrivals(trace) if taught else ())
 
     return stored(cache, key, spec.rate_hz, prepare)

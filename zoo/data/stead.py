@@ -15,6 +15,7 @@ SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 LEAST_WEIGHT = 0.25
 """An analyst's pick to which its own bulletin gives less weight (0..1) is trusted like a machine's."""
 
+NPTS, RATE_HZ = "6000", "100"
 CATEGORIES = {"earthquake_local": "earthquake", "noise": "noise"}
 COLUMNS = (
     "trace_name",
@@ -78,6 +79,9 @@ def translate(row: Row) -> Row:
         "source_id": event_of(row),
         "station_network_code": row["network_code"],
         "station_code": row["receiver_code"],
+        "trace_start_time": row["trace_start_time"],
+        "trace_npts": NPTS,
+        "trace_sampling_rate_hz": RATE_HZ,
         "path_ep_distance_km": _given(row, "source_distance_km"),
         "trace_p_arrival_sample": p,
         "trace_s_arrival_sample": s,
@@ -99,5 +103,5 @@ STEAD = Layout(
     "STEAD",
     COLUMNS,
     translate,
-    {"component_order": "ENZ", "dimension_order": "WC", "sampling_rate": "100"},
+    {"component_order": "ENZ", "dimension_order": "WC"},
 )

@@ -26,7 +26,7 @@ from edge.cells import PHASES
 from zoo.data.labels import Arrival
 from zoo.data.records import Record
 
-FORMAT = 2
+FORMAT = 3
 """Another number whenever the files below, or what `zoo.data` makes of a trace, are no longer the same."""
 
 LEAST_S = 1.0

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import keras
 import numpy as np
@@ -26,6 +27,12 @@ WORKERS = 2
 
 STRETCH, ROTATE, SUPERPOSE, NOISE = 0.2, 0.4, 0.25, 0.4
 """How often each of these is applied; place and gain always are."""
+
+
+class Mixer(Protocol):
+    """Where batches come from: inputs (size, 1, T, 3) and targets by output name."""
+
+    def batch(self, rng: np.random.Generator, size: int) -> Batch: ...
 
 
 class WindowMixer:
@@ -74,7 +81,7 @@ class WindowMixer:
         return self._recipe.on_the_way(rng, draft)
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
-        """Inputs (size, 1, T, 3) and targets by output name, as `zoo.train` wants them."""
+        """As `Mixer`."""
         drafts = [self.draw(rng) for _ in range(size)]
         rule = normaliser(self._spec.normalisation)
         streams = np.stack([draft.samples for draft in drafts], axis=1)
@@ -119,7 +126,7 @@ class TrainingSet(keras.utils.PyDataset):
     alone, so a resumed run sees what an unbroken one would have seen. To be closed after training: a program
     that ends while numpy is at work in another thread may end badly."""
 
-    def __init__(self, mixer: WindowMixer, batch_size: int, steps: int, seed: int, epoch: int) -> None:
+    def __init__(self, mixer: Mixer, batch_size: int, steps: int, seed: int, epoch: int) -> None:
         super().__init__(workers=WORKERS, max_queue_size=16)
         self._mixer, self._batch_size, self._steps, self._seed = mixer, batch_size, steps, seed
         self._epoch = epoch
