@@ -52,6 +52,14 @@ def test_more_taps_see_as_far_ahead_as_back(S):
     assert abs(middle_of_sight(wide) - middle_of_sight(published)) <= S / 2
 
 
+def test_no_signal_is_so_strong_that_eight_bits_lose_the_weak_ones_in_the_wide_backbone():
+    """Of limited activations a step of 1/255 is known; without a limit one S sets it for all."""
+    model = build(LPPNConfig(n=4, S=8, T=512, backbone="wide"))
+    relus = [layer.output for layer in model.layers if isinstance(layer, keras.layers.ReLU)]
+    loud = 1e6 * np.random.default_rng(0).normal(size=(1, 1, 512, 3)).astype(np.float32)
+    assert max(float(np.max(x)) for x in keras.Model(model.inputs, relus)(loud)) == 6.0
+
+
 @pytest.mark.parametrize("S", sorted(STRIDES))
 def test_layer_shapes(S):
     n = 4

@@ -9,7 +9,9 @@ Tensors are [batch, 1, time, channels]: convolutions over time are two-dimension
 the form in which TFLite kernels, XNNPACK and the Edge TPU run them without reshapes.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 import keras
@@ -30,6 +32,10 @@ KERNEL, WIDE_KERNEL = 3, 7
 CLASSES = ("noise", "P", "S")
 DOWN_STAGES = 3
 BN_EPSILON = 1e-5
+Relu = Callable[..., layers.Layer]
+"""A ReLU layer by `name`."""
+RELU: Relu = layers.ReLU
+RELU6: Relu = partial(layers.ReLU, 6.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,8 @@ class LPPNConfig:
     `n`: base width. `S`: total stride, samples a cell. `T`: window, samples, a multiple of 8 S.
     `backbone`: "published", whose seven blocks see 0.15 s (S = 8) or 0.3 s (S = 16) to either side, about one
     period of an earthquake, and whose first block has six channels; or "wide", for S = 8: seven taps instead
-    of three, 2 n full filters of all components in front, and the rate halved there.
+    of three, 2 n full filters of all components in front, the rate halved there, and ReLU6 for ReLU: without
+    a limit a strong S reaches thirty standard deviations, and the eight bits of all others a step of a fifth of one.
     `upsampling`: "nearest" (the authors' training scripts for S = 8, 16, 32), "bilinear" with aligned
     corners (their released weights), or "polyphase", the nearest network with each doubling and its
     convolution rewritten as one convolution to twice the channels and a reshape (`convert` makes it: the
@@ -92,9 +99,9 @@ class BilinearDouble(layers.Layer):
         return (*shape[:2], 2 * shape[2] if shape[2] else None, shape[3])
 
 
-def _conv_bn(x: Any, conv: layers.Layer, relu: bool = True) -> Any:
+def _conv_bn(x: Any, conv: layers.Layer, relu: Relu | None = None) -> Any:
     x = layers.BatchNormalization(epsilon=BN_EPSILON, momentum=0.99, name=f"{conv.name}_bn")(conv(x))
-    return layers.ReLU(name=f"{conv.name}_relu")(x) if relu else x
+    return relu(name=f"{conv.name}_relu")(x) if relu else x
 
 
 def _pad(x: Any, taps: int, stride: int, name: str) -> Any:
@@ -109,34 +116,34 @@ def _stem(x: Any, hidden: int, width: int, name: str) -> Any:
     """A block of stride 2 whose expansion and filter are one full convolution."""
     x = _pad(x, WIDE_KERNEL, 2, name)
     conv = layers.Conv2D(hidden, (1, WIDE_KERNEL), strides=(2, 2), use_bias=False, name=f"{name}_conv")
-    x = _conv_bn(x, conv)
-    return _conv_bn(x, layers.Conv2D(width, 1, use_bias=False, name=f"{name}_project"), relu=False)
+    x = _conv_bn(x, conv, RELU6)
+    return _conv_bn(x, layers.Conv2D(width, 1, use_bias=False, name=f"{name}_project"))
 
 
-def _block(x: Any, width: int, stride: int, name: str, taps: int) -> Any:
+def _block(x: Any, width: int, stride: int, name: str, taps: int, relu: Relu) -> Any:
     """Inverted residual, expansion 2. The shortcut of MobileNetV2 needs stride 1 and equal widths,
     which no block of the family has."""
-    x = _conv_bn(x, layers.Conv2D(2 * x.shape[-1], 1, use_bias=False, name=f"{name}_expand"))
+    x = _conv_bn(x, layers.Conv2D(2 * x.shape[-1], 1, use_bias=False, name=f"{name}_expand"), relu)
     x = _pad(x, taps, stride, name)
     # Equal strides on both axes because TensorFlow's CPU kernel knows no others; the height is 1.
     depthwise = layers.DepthwiseConv2D(
         (1, taps), strides=(stride, stride), use_bias=False, name=f"{name}_depth"
     )
-    x = _conv_bn(x, depthwise)
-    return _conv_bn(x, layers.Conv2D(width, 1, use_bias=False, name=f"{name}_project"), relu=False)
+    x = _conv_bn(x, depthwise, relu)
+    return _conv_bn(x, layers.Conv2D(width, 1, use_bias=False, name=f"{name}_project"))
 
 
-def _up(x: Any, width: int, upsampling: str, name: str) -> Any:
+def _up(x: Any, width: int, upsampling: str, name: str, relu: Relu) -> Any:
     """Twice the time resolution, then an ordinary convolution of five frames (with bias, as published)."""
     if upsampling == "polyphase":
         x = layers.Conv2D(2 * width, (1, 3), padding="same", name=f"{name}_conv")(x)
-        x = layers.ReLU(name=f"{name}_relu")(x)
+        x = relu(name=f"{name}_relu")(x)
         return layers.Reshape((1, 2 * x.shape[2], width), name=f"{name}_double")(x)
     if upsampling == "bilinear":
         x = BilinearDouble(name=f"{name}_double")(x)
     else:
         x = layers.UpSampling2D((1, 2), interpolation="nearest", name=f"{name}_double")(x)
-    return _conv_bn(x, layers.Conv2D(width, (1, 5), padding="same", name=f"{name}_conv"))
+    return _conv_bn(x, layers.Conv2D(width, (1, 5), padding="same", name=f"{name}_conv"), relu)
 
 
 def build(config: LPPNConfig, batch: int | None = None) -> keras.Model:
@@ -146,17 +153,17 @@ def build(config: LPPNConfig, batch: int | None = None) -> keras.Model:
     x = inputs = keras.Input((1, config.T, 3), batch_size=batch, name="x")
     widths = (n, 2 * n, 2 * n, 3 * n, 3 * n, 4 * n, 5 * n)
     published = config.backbone == "published"
-    taps = KERNEL if published else WIDE_KERNEL
+    taps, relu = (KERNEL, RELU) if published else (WIDE_KERNEL, RELU6)
     for i, (width, stride) in enumerate(zip(widths, config.strides, strict=True), 1):
         if i == 1 and not published:
             x = _stem(x, 2 * n, width, "b1")
         else:
-            x = _block(x, width, stride, f"b{i}", taps)
+            x = _block(x, width, stride, f"b{i}", taps, relu)
     wide = x
     for i in range(1, DOWN_STAGES + 1):
-        wide = _block(wide, 5 * n, 2, f"down{i}", taps)
+        wide = _block(wide, 5 * n, 2, f"down{i}", taps, relu)
     for i in range(1, DOWN_STAGES + 1):
-        wide = _up(wide, 5 * n, config.upsampling, f"up{i}")
+        wide = _up(wide, 5 * n, config.upsampling, f"up{i}", relu)
     both = layers.Concatenate(name="concat")([x, wide])
     outputs = {
         "cls": layers.Conv2D(len(CLASSES), 1, name="cls")(both),
