@@ -186,8 +186,9 @@ def test_superpose_fills_no_samples_that_the_window_lacks():
 
 
 def test_superpose_with_a_dead_window_changes_nothing():
-    one = onset_draft()
-    assert augment.superpose(one, Draft(np.zeros((T, 3), np.float32), slice(0, T), (), ()), 1.0) is one
+    one, dead = onset_draft(), Draft(np.zeros((T, 3), np.float32), slice(0, T), (), ())
+    assert augment.superpose(one, dead, 1.0) is one
+    assert augment.superpose(dead, one, 1.0) is dead
 
 
 @given(SEEDS)

@@ -13,7 +13,7 @@ from zoo.data import windows
 from zoo.data.labels import Arrival
 from zoo.data.recipes import RECIPES
 from zoo.data.records import Record
-from zoo.data.windows import TrainingSet, WindowMixer
+from zoo.data.windows import LEAD, TrainingSet, WindowMixer
 from zoo.options import NORMALISATIONS
 
 T, S = 1024, 8
@@ -38,10 +38,10 @@ def mixer(spec=SPEC):
 
 
 def test_batches_fit_the_network():
-    x, targets = mixer().batch(np.random.default_rng(0), 5)
-    assert x.shape == (5, 1, T, 3)
+    x, targets = mixer().batch(np.random.default_rng(0), 16)
+    assert x.shape == (16, 1, T, 3)
     assert {name: y.shape for name, y in targets.items()} == {
-        "cls": (5, 1, T // S, 3), "ofs": (5, 1, T // S, 2)
+        "cls": (16, 1, T // S, 3), "ofs": (16, 1, T // S, 2)
     }  # fmt: skip
     assert {x.dtype, *(y.dtype for y in targets.values())} == {np.dtype(np.float32)}
     assert 0 <= targets["ofs"].min() <= targets["ofs"].max() < 1.0 + 1e-6
@@ -87,6 +87,17 @@ def test_every_label_lies_on_its_onset_after_all_augmentations():
             assert abs(around.start + energy[around].argmax() - sample) <= 1.5
             seen += 1
     assert seen > 300
+
+
+def test_of_a_long_record_hours_without_an_onset_are_seen_too(monkeypatch):
+    """Or the network would never be shown what happens at a station between events."""
+    long = Record("day", "test", np.ones((200_000, 3), np.float32), (Arrival("P", 150_000.0),), ())
+    monkeypatch.setattr(windows, "SUPERPOSE", 0.0)
+    mixed = WindowMixer({"day": (1.0, [long])}, SPEC, S)
+    rng = np.random.default_rng(0)
+    drafts = [mixed.draw(rng) for _ in range(300)]
+    inside = [sum(LEAD <= a.sample < LEAD + SPEC.window for a in draft.arrivals) for draft in drafts]
+    assert inside.count(0) / len(inside) == pytest.approx(windows.ANYWHERE, abs=0.08)
 
 
 def test_groups_come_by_their_shares(monkeypatch):

@@ -91,10 +91,10 @@ def rotate(rng: Generator, draft: Draft) -> Draft:
 def superpose(draft: Draft, other: Draft, ratio: float) -> Draft:
     """Both windows at once, the other's largest amplitude at `ratio` of this one's. Onsets that drown in
     the sum are no longer asked for."""
-    peak = np.abs(other.samples).max(initial=0.0)
-    if peak == 0:
+    own, peak = (np.abs(one.samples).max(initial=0.0) for one in (draft, other))
+    if own == 0 or peak == 0:
         return draft
-    scale = np.float32(ratio * np.abs(draft.samples).max(initial=0.0) / peak)
+    scale = np.float32(ratio * own / peak)
     return add(draft, replace(other, samples=other.samples * scale))
 
 

@@ -29,6 +29,11 @@ STRETCH, ROTATE, SUPERPOSE, NOISE = 0.2, 0.4, 0.25, 0.4
 """How often each of these is applied; place and gain always are."""
 
 
+ANYWHERE = 0.3
+"""Of the windows, so many are cut anywhere in their record and not around an onset: before, in the coda, and
+in what else happens at a station in the hours between events."""
+
+
 class Mixer(Protocol):
     """Where batches come from: inputs (size, 1, T, 3) and targets by output name."""
 
@@ -96,10 +101,10 @@ class WindowMixer:
 
 
 def _place(rng: np.random.Generator, record: Record, length: int, block: int) -> augment.Draft:
-    """A draft with one of the record's onsets anywhere in its window, the edges included; of a record without
-    onsets any draft, some of which begin before it as after a gap. Where the record begins within the draft,
-    it does so at a block's border, as a segment does on the station."""
-    if record.arrivals:
+    """A draft with one of the record's onsets anywhere in its window, the edges included; `ANYWHERE`, and of
+    a record without onsets, any draft, some of which begin before it as after a gap. Where the record begins
+    within the draft, it does so at a block's border, as a segment does on the station."""
+    if record.arrivals and rng.random() >= ANYWHERE:
         anchor = record.arrivals[rng.integers(len(record.arrivals))].sample
         start = int(anchor) - int(rng.integers(LEAD, length))
     else:
