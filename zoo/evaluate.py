@@ -20,7 +20,14 @@ from edge.pick import Phase, Pick, parse_time
 from zoo.data.seisbench import read_rows, read_traces
 from zoo.scores import scoring
 from zoo.scores.continuous import Span, clipped
-from zoo.scores.measure import Run, measure, measure_continuous, measure_rates, rates_by_source
+from zoo.scores.measure import (
+    Run,
+    measure,
+    measure_continuous,
+    measure_corroboration,
+    measure_rates,
+    rates_by_source,
+)
 from zoo.scores.pickfile import PickTrace, read_records, read_station_picks, stored_picker
 from zoo.scores.report import report
 from zoo.scores.scoring import Comparison
@@ -175,6 +182,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         metrics["records"] = args.records
         metrics["continuous"] = measure_continuous(args.continuous, picks, operating, spans)
         metrics["false_against_recall"] = measure_rates(groups, operating)
+        metrics["corroboration"] = measure_corroboration(args.continuous, picks, groups, operating, spans)
         if args.out:
             from zoo.scores.drawing import draw_continuous
 

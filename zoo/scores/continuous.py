@@ -146,9 +146,11 @@ def net_sta(pick: Pick) -> str:
     return ".".join(pick.station.split(".")[:2])
 
 
-def has_neighbour(times: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of `times` have one of the sorted `others` within 0.5 s."""
-    reach = round(RESIDUAL_TOLERANCE_S * NS)
+def has_neighbour(
+    times: NDArray[np.int64], others: NDArray[np.int64], within_s: float = RESIDUAL_TOLERANCE_S
+) -> NDArray[np.bool_]:
+    """Which of `times` have one of the sorted `others` this near."""
+    reach = round(within_s * NS)
     first = np.searchsorted(others, times - reach, "left")
     after = np.searchsorted(others, times + reach, "right")
     return after > first

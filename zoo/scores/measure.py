@@ -13,6 +13,7 @@ from edge.pick import Phase, Pick
 from zoo.scores import breakdown, scoring
 from zoo.scores.calibration import reliability, times_to_pick_s
 from zoo.scores.continuous import Span, clipped, net_sta, refuse_strangers, score_continuous
+from zoo.scores.corroboration import corroboration
 from zoo.scores.pickfile import read_peer_picks, read_rated_picks, read_records
 from zoo.scores.rates import Point, RatedPick, Rates, rates
 from zoo.scores.scoring import TOLERANCES_S, Comparison, Labels, TracePick
@@ -20,6 +21,8 @@ from zoo.scores.scoring import TOLERANCES_S, Comparison, Labels, TracePick
 RECALLS = tuple(round(0.05 * step, 2) for step in range(1, 21))
 """Where false picks per hour are noted."""
 ALL_RECORDS = "all records"
+OWN = "picker"
+SHARES = ("corroborated", "chance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,42 @@ def rates_by_source(
     if len(sources) > 1:
         groups = {ALL_RECORDS: records, **groups}
     return {name: rates(group, own, peers, reference) for name, group in groups.items()}
+
+
+def measure_corroboration(
+    folder: Path,
+    picks: Sequence[Pick],
+    groups: Mapping[str, Mapping[Phase, Rates]],
+    thresholds: Mapping[Phase, float],
+    spans: Sequence[Span],
+) -> dict[str, Any]:
+    """By source, phase and picker, what `corroboration` says of its unconfirmed picks: the picker under test at
+    its thresholds, judged by all peers; each peer at the same recall, judged by the others. `groups` as
+    `rates_by_source` gives them."""
+    records = clipped(read_records(folder), spans)
+    peers = read_rated_picks(folder / "peer_picks_raw.csv")
+    own = [RatedPick(net_sta(pick), pick.phase, pick.time_ns, pick.prob) for pick in picks]
+    measured: dict[str, Any] = {}
+    for source in sorted({record.source for record in records}):
+        here = [record for record in records if record.source == source]
+        measured[source] = {}
+        for phase in PHASES:
+            rated = groups[source if source in groups else ALL_RECORDS][phase]
+            point = rated.all_judges.at_threshold(thresholds[phase])
+            kept = [pick for pick in own if pick.prob >= thresholds[phase]]
+            everyone = [pick for made in peers.values() for pick in made]
+            found = {OWN: corroboration(here, phase, kept, everyone)}
+            for name, made in peers.items():
+                equal = rated.peers[name].at_recall(point.recall) if point else None
+                if equal:
+                    others = [pick for other in peers if other != name for pick in peers[other]]
+                    kept = [pick for pick in made if pick.prob >= equal.threshold]
+                    found[name] = corroboration(here, phase, kept, others)
+            measured[source][phase] = {
+                name: {"unconfirmed": one.unconfirmed, **{key: _rounded(getattr(one, key)) for key in SHARES}}
+                for name, one in found.items()
+            }
+    return measured
 
 
 def measure_rates(

@@ -45,3 +45,26 @@ def _table(measured: Mapping[str, Any], threshold: float) -> str:
 
 def _cell(point: Mapping[str, float] | None) -> str:
     return "–" if point is None else f"{point['false_per_hour']:.2f} ({round(point['false'], 1):g})"
+
+
+EVENTS = """\
+Of the picks that no judge confirms, the share at whose time judges have picks at two other stations within
+10 s (at the other one, where there are only two), and what that share is by chance, with the picks moved by
+minutes. Far above chance, many of them are events. The picker is at its thresholds, its peers at the same
+recall."""
+
+
+def corroboration_section(sources: Mapping[str, Any]) -> list[str]:
+    """Markdown, a row by source, phase and picker."""
+    rows = [
+        (source, phase, name, f"{one['unconfirmed']}", _share(one["corroborated"]), _share(one["chance"]))
+        for source, phases in sources.items()
+        for phase, pickers in phases.items()
+        for name, one in pickers.items()
+    ]
+    head = ("source", "", "picker", "unconfirmed", "seen elsewhere", "by chance")
+    return ["### Unconfirmed picks that other stations corroborate", EVENTS, markdown_table(head, rows)]
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

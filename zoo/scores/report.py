@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from zoo.scores.rate_report import rates_section
+from zoo.scores.rate_report import corroboration_section, rates_section
 from zoo.scores.table import markdown_table
 
 BREAKDOWNS = (
@@ -28,6 +28,7 @@ def report(metrics: Mapping[str, Any], figures: Collection[str]) -> str:
         parts += [f"## Continuous records: {asked}", _continuous_table(metrics["continuous"], operating)]
         parts += rates_section(metrics["false_against_recall"], operating)
         parts += _image("false_against_recall.png", figures)
+        parts += corroboration_section(metrics["corroboration"])
     if "examples.png" in figures:
         parts += ["## Examples", *_image("examples.png", figures)]
     return "\n\n".join(parts)
