@@ -161,7 +161,7 @@ def measure_corroboration(
     thresholds: Mapping[Phase, float],
     spans: Sequence[Span],
 ) -> dict[str, Any]:
-    """By source, phase and picker, what `corroboration` says of its unconfirmed picks: the picker under test at
+    """By source, phase and picker, what `corroboration` says of unconfirmed picks: the picker under test at
     its thresholds, judged by all peers; each peer at the same recall, judged by the others. `groups` as
     `rates_by_source` gives them."""
     records = clipped(read_records(folder), spans)
