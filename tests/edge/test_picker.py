@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.card import Card, CellSpec, InputSpec, StreamSpec
-from edge.model import load_model
+from edge.model import load_model, model_path
 from edge.pick import NS
 from edge.picker import Picker
 from edge.timeline import Block
@@ -96,9 +96,10 @@ def test_picks_do_not_depend_on_how_the_samples_were_cut(network, cuts):
     assert run(Picker(network, low), blocks_of(samples, cuts)) == whole
 
 
-def test_the_shipped_model_picks_p_and_s_of_an_earthquake(network):
+@pytest.mark.parametrize("name", ["lppn-tiny", "lppn", "lppn-large"])
+def test_a_shipped_model_picks_p_of_an_earthquake(name):
     made = synthetic_earthquake()
-    picks = run(Picker(network), blocks_of(made.samples.astype(np.float64)))
+    picks = run(Picker(load_model(model_path(name))), blocks_of(made.samples.astype(np.float64)))
     p = [pick for pick in picks if pick.phase == "P"]
     assert any(abs(pick.time_ns - START_NS - (made.p_ns - made.start_ns)) < 0.3 * NS for pick in p)
     best = max(p, key=lambda pick: pick.prob)
