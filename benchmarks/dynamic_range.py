@@ -133,9 +133,11 @@ def draw(path: Path, title: str, curves: Sequence[Curve]) -> None:
     """Recall of P against the ratio, an axis per tolerance and a line per model."""
     figure, axes = new_figure(title, 1, len(TOLERANCES_S), (9.6, 4.2))
     for axis, tolerance in zip(axes, TOLERANCES_S, strict=True):
-        for curve in curves:
+        for rank, curve in enumerate(curves):
+            # Each smaller than the one before, so that curves that coincide are all seen.
+            size = 2 * (len(curves) - rank)
             recalls = [point.scores[tolerance].recall for point in curve.points]
-            axis.plot(RATIOS_DB, recalls, "o-", markersize=4, linewidth=1.4, label=curve.label)
+            axis.plot(RATIOS_DB, recalls, "o-", markersize=2 + size, linewidth=size / 2, label=curve.label)
         axis.set_title(f"within {tolerance:g} s", loc="left", fontsize=10)
         axis.set(xlabel="S/P amplitude, dB", ylabel="recall of P", ylim=(0.0, 1.02), xticks=RATIOS_DB)
         axis.grid(color=GRID, linewidth=0.6)

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import LogLocator
 
 from benchmarks.origin import Origin, command
 from convert.graph import multiplications
@@ -88,6 +89,9 @@ def draw(path: Path, title: str, points: Sequence[Point]) -> None:
     axis.semilogx([one.mmac_second for one in points], [one.mean_f1 for one in points], "o")
     for one in points:
         axis.annotate(one.name, (one.mmac_second, one.mean_f1), xytext=(6, 4), textcoords="offset points")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter("")
     axis.set(xlabel="MMAC for a second of signal", ylabel="mean F1 of P and S at 0.1 and 0.5 s")
     axis.grid(color=GRID, linewidth=0.6)
     axis.margins(0.25)
