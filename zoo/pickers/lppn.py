@@ -46,7 +46,7 @@ class LPPNConfig:
     `backbone`: "published", whose seven blocks see 0.15 s (S = 8) or 0.3 s (S = 16) to either side, about one
     period of an earthquake, and whose first block has six channels; or "wide", for S = 8: seven taps instead
     of three, 2 n full filters of all components in front, the rate halved there, and ReLU6 for ReLU: without
-    a limit a strong S reaches thirty standard deviations, and a step of eight bits is a fifth of one.
+    a limit one strong S sets how coarse the steps of eight bits are for all else.
     `upsampling`: "nearest" (the authors' training scripts for S = 8, 16, 32), "bilinear" with aligned
     corners (their released weights), or "polyphase", the nearest network with each doubling and its
     convolution rewritten as one convolution to twice the channels and a reshape (`convert` makes it: the
