@@ -27,8 +27,8 @@ BOUND_S = 90
 SPEED = 60.0
 QUAKE = synthetic_earthquake()
 RECORD = np.concatenate([synthetic_earthquake(seed).samples for seed in (0, 1, 8, 3)])
-"""Four earthquakes: P at 20, 80, 140 and 200 s, S 6 s after each. Of the third, which comes while the noise level
-is still another than without the gap before it, the model is sure either way."""
+"""Four earthquakes: P at 20, 80, 140 and 200 s, S 6 s after each. Of the third, which comes while the noise
+level is still another than without the gap before it, the model is sure either way."""
 
 
 class Picked:
