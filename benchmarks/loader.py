@@ -28,7 +28,7 @@ from zoo.data.prepare import trace_store
 from zoo.data.store import default_cache
 from zoo.data.windows import WORKERS, TrainingSet, WindowMixer
 from zoo.losses import compile_model
-from zoo.options import NORMALISATIONS, parse
+from zoo.options import NORMALISATIONS, network, parse
 from zoo.pickers.lppn import LPPNConfig, build
 from zoo.train import groups_of
 
@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args(argv)
     defaults = parse(["lppn", "--data", ".", "--dev", ".", "--run", "."])
-    config = LPPNConfig(n=defaults.n, S=defaults.S, T=defaults.T, backbone=defaults.backbone)
+    config = network(defaults)
     spec = InputSpec(100.0, config.T, defaults.highpass, NORMALISATIONS[defaults.normalisation])
     try:
         groups = groups_of([trace_store(folder, [], spec, args.cache) for folder in args.data])

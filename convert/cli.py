@@ -95,7 +95,7 @@ def convert(args: argparse.Namespace) -> str:
     config = LPPNConfig(**trained.card.training["network"])
     windows = representative_windows(trained.card, args.data, args.windows)
     model = for_inference(trained.model, config)
-    buffer = to_int8(model, windows)
+    buffer = to_int8(model, [{"x": window[None, None]} for window in windows])
     refused = refusals(buffer)
     if refused:
         raise ValueError("not a full-integer model of Edge TPU ops: " + "; ".join(refused))

@@ -57,7 +57,7 @@ class DevScore:
     def __call__(self, model: keras.Model) -> dict[str, float]:
         """F1 by phase and tolerance at the best threshold, e.g. "P@0.5", and their mean as "score"."""
         out = predict(model, self._windows)
-        answerer = WindowAnswerer(self._card, out["cls"][:, 0], out["ofs"][:, 0, :, 0])
+        answerer = WindowAnswerer(self._card, out["cls"][:, -1], out["ofs"][:, -1, :, 0])
         picks = self._walk(answerer)
         scores = {}
         for phase in self._card.thresholds:

@@ -14,20 +14,26 @@ TEACHER_SHARE = 0.5
 
 
 class DistilledMixer:
-    """Windows of a mixer, their cell labels mixed with a teacher's probabilities, which it gives also
-    where nobody picked. Onsets within cells stay those of the labels."""
+    """Windows of a mixer, their cell labels mixed with a teacher's probabilities, which it gives also where
+    nobody picked. Onsets within cells stay those of the labels, as do the last cells of a window, of which
+    the teacher has not seen enough."""
 
-    def __init__(self, mixer: Mixer, teacher: keras.Model) -> None:
+    def __init__(self, mixer: Mixer, teacher: KerasNetwork) -> None:
         self._mixer = mixer
-        self._teacher = teacher
+        self._model = teacher.model
+        card = teacher.card
+        self._cells = (card.input.window - card.stream.lookahead) // card.cells.stride
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """As `Mixer`."""
         windows, targets = self._mixer.batch(rng, size)
-        logits: Any = self._teacher(windows, training=False)["cls"]
+        logits: Any = self._model(windows, training=False)["cls"]
         probs = keras.ops.convert_to_numpy(keras.ops.softmax(logits, axis=-1))
-        taught = (1 - TEACHER_SHARE) * targets["cls"] + TEACHER_SHARE * probs
-        return windows, {**targets, "cls": taught.astype(np.float32)}
+        taught = targets["cls"].copy()
+        known = np.s_[:, :, : self._cells]
+        taught[known] *= 1 - TEACHER_SHARE
+        taught[known] += TEACHER_SHARE * probs[:, -1:][known]
+        return windows, {**targets, "cls": taught}
 
 
 def check_teacher(teacher: KerasNetwork, card: Card) -> None:

@@ -13,21 +13,23 @@ OFFSET_WEIGHT = 5.0
 
 @keras.saving.register_keras_serializable("edge_pick")
 def cell_loss(target: Any, logits: Any) -> Any:
-    """Cross-entropy summed over the cells of a window; the weight of a cell is in its one-hot target."""
-    return -ops.sum(target * ops.log_softmax(logits, axis=-1), axis=(1, 2, 3))
+    """Cross-entropy summed over the cells of a window, the mean of its heads (logits [batch, heads, cells,
+    3]); the weight of a cell is in its one-hot target, the same for all heads."""
+    return -ops.mean(ops.sum(target * ops.log_softmax(logits, axis=-1), axis=(2, 3)), axis=1)
 
 
 @keras.saving.register_keras_serializable("edge_pick")
 def sigmoid_offset_loss(target: Any, raw: Any) -> Any:
-    """Squared error of the onset within its cell, summed over the cells that hold one."""
+    """Squared error of the onset within its cell, summed over the cells that hold one, the mean of heads."""
     error = ops.square(ops.sigmoid(raw[..., 0]) - target[..., 0])
-    return ops.sum(error * target[..., 1], axis=(1, 2))
+    return ops.mean(ops.sum(error * target[..., 1], axis=2), axis=1)
 
 
 @keras.saving.register_keras_serializable("edge_pick")
 def linear_offset_loss(target: Any, raw: Any) -> Any:
     """As `sigmoid_offset_loss`, for heads that are read as they are."""
-    return ops.sum(ops.square(raw[..., 0] - target[..., 0]) * target[..., 1], axis=(1, 2))
+    error = ops.square(raw[..., 0] - target[..., 0])
+    return ops.mean(ops.sum(error * target[..., 1], axis=2), axis=1)
 
 
 def compile_model(model: keras.Model, config: LPPNConfig, rate: float, steps: int) -> None:

@@ -28,9 +28,10 @@ class KerasNetwork:
         return logits[0], offsets[0]
 
     def infer_many(self, windows: Windows) -> tuple[Floats, Floats]:
-        """Windows (b, T, 3) to logits (b, cells, 3) and raw offsets (b, cells)."""
+        """Windows (b, T, 3) to logits (b, cells, 3) and raw offsets (b, cells) of the network's final
+        head."""
         out = predict(self.model, windows[:, None])
-        return out["cls"][:, 0], out["ofs"][:, 0, :, 0]
+        return out["cls"][:, -1], out["ofs"][:, -1, :, 0]
 
 
 def predict(model: keras.Model, x: Windows, batch_size: int = 64) -> dict[str, NDArray[np.float32]]:

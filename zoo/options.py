@@ -7,6 +7,7 @@ from typing import Any
 from edge.pick import format_time, parse_time
 from zoo.data.recipes import RECIPES
 from zoo.data.store import default_cache
+from zoo.pickers.lppn import LPPNConfig
 
 NORMALISATIONS: dict[str, dict[str, Any]] = {
     "running-asinh": {
@@ -19,6 +20,9 @@ NORMALISATIONS: dict[str, dict[str, Any]] = {
     },
     "max-abs": {"name": "max-abs"},
 }
+
+DELAYS = [3, 6, 12, 25, 50]
+"""Cells, of the causal network: 0.24 to 4 s at S = 8 and 100 Hz."""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -76,8 +80,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("-n", type=int, default=10, help="base width (default 10)")
     parser.add_argument("-S", type=int, default=8, help="stride, samples a cell (default 8)")
     parser.add_argument(
-        "--backbone", choices=["published", "wide"], default="wide", help="of the network (default wide)"
-    )
+        "--backbone", choices=["published", "wide", "causal"], default="causal",
+        help="of the network (default causal)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--delays", type=int, nargs="+", metavar="CELLS",
+        help="how many cells after a cell a causal network answers for it; of several, each has a head, and "
+        "the last one the final word (default 3 6 12 25 50)",
+    )  # fmt: skip
     parser.add_argument("-T", type=int, default=1536, help="window, samples at 100 Hz (default 1536)")
     parser.add_argument("--steps", type=int, default=10_000, help="batches in all (default 10000)")
     parser.add_argument("--epoch", type=int, default=500, help="batches between dev scores (default 500)")
@@ -88,7 +98,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--normalisation", choices=sorted(NORMALISATIONS), default="running-asinh", help="of the input"
     )
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    args.delays = (args.delays or DELAYS) if args.backbone == "causal" else [0]
+    return args
+
+
+def network(args: argparse.Namespace) -> LPPNConfig:
+    """The network that a command line asks for. ValueError if there is none such."""
+    return LPPNConfig(n=args.n, S=args.S, T=args.T, backbone=args.backbone, delays=args.delays)
 
 
 def command(args: argparse.Namespace) -> str:
@@ -106,6 +123,8 @@ def command(args: argparse.Namespace) -> str:
         words += [f"--distil {args.distil.name}"]
     words += [f"--dev {args.dev.resolve().name}", f"-n {args.n}", f"-S {args.S}", f"-T {args.T}"]
     words += [f"--backbone {args.backbone}"]
+    if args.backbone == "causal":
+        words += [f"--delays {' '.join(map(str, args.delays))}"]
     for name in ("steps", "epoch", "batch", "learning_rate", "seed", "highpass", "normalisation", "recipe"):
         words.append(f"--{name.replace('_', '-')} {getattr(args, name)}")
     return " ".join(words)

@@ -17,7 +17,7 @@ from zoo.dev_score import DevScore, dev_traces
 from zoo.distil import DistilledMixer, check_teacher
 from zoo.losses import compile_model
 from zoo.network import load_keras
-from zoo.options import NORMALISATIONS, command, parse
+from zoo.options import NORMALISATIONS, command, network, parse
 from zoo.pickers.lppn import LPPNConfig, build, describe
 from zoo.runs import Checkpoint, Run
 
@@ -44,7 +44,7 @@ def prepare(args: Namespace) -> tuple[Card, Mixer, DevScore]:
         raise ValueError("--steps, --epoch and --batch must be at least 1")
     if args.steps % args.epoch:
         raise ValueError(f"--steps {args.steps} is no multiple of --epoch {args.epoch}")
-    config = LPPNConfig(n=args.n, S=args.S, T=args.T, backbone=args.backbone)
+    config = network(args)
     if args.continuous and args.continuous_source in args.without:
         raise ValueError(f"--without {args.continuous_source} is what --continuous-source asks for; drop one")
     dev = dev_traces(args.dev)
@@ -55,7 +55,7 @@ def prepare(args: Namespace) -> tuple[Card, Mixer, DevScore]:
         licence="MIT",
         input=InputSpec(100.0, config.T, args.highpass or None, NORMALISATIONS[args.normalisation]),
         cells=CellSpec(config.S, config.offset),
-        stream=StreamSpec(hop=8 * config.S, lookahead=384, separation_s=1.0),
+        stream=StreamSpec(hop=8 * config.S, lookahead=config.S * args.delays[-1] or 384, separation_s=1.0),
         thresholds={"P": 0.3, "S": 0.3},
         sigma_s={"P": 0.1, "S": 0.1},
         bias_s={"P": 0.0, "S": 0.0},
@@ -76,7 +76,8 @@ def prepare(args: Namespace) -> tuple[Card, Mixer, DevScore]:
         if not card_path(args.weights).is_file():
             raise FileNotFoundError(f"no card beside {args.weights}; best.keras of a run has one")
         base = Card.from_json(card_path(args.weights).read_text())
-        if (base.training["network"], base.input) != (describe(config), card.input):
+        begun = describe(LPPNConfig(**base.training["network"]))
+        if (begun, base.input) != (describe(config), card.input):
             raise ValueError(f"{args.weights} is of another network or input than this command line asks for")
         card.training["from"] = base.training
     stores = {folder: trace_store(folder, args.teachers, card.input, args.cache) for folder in args.data}
@@ -98,7 +99,7 @@ def prepare(args: Namespace) -> tuple[Card, Mixer, DevScore]:
         teacher = load_keras(args.distil)
         check_teacher(teacher, card)
         card.training["distilled"] = teacher.card.training
-        mixer = DistilledMixer(mixer, teacher.model)
+        mixer = DistilledMixer(mixer, teacher)
     return card, mixer, DevScore(card, dev)
 
 

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 
 
-@pytest.fixture(scope="session")
-def small():
+@pytest.fixture(scope="session", params=["published", "causal"])
+def small(request):
     """(Keras model, its configuration): n = 4, S = 8, and the statistics of no easy batch norm."""
     keras = pytest.importorskip("keras", reason="conversion needs the [host] extra")
     if keras.backend.backend() != "tensorflow":
         pytest.skip("conversion runs on the TensorFlow backend")
     from zoo.pickers.lppn import LPPNConfig, build
 
-    config = LPPNConfig(n=4, S=8, T=512)
+    delays = (4, 12) if request.param == "causal" else (0,)
+    config = LPPNConfig(n=4, S=8, T=512, backbone=request.param, delays=delays)
     keras.utils.set_random_seed(5)
     model = build(config)
     rng = np.random.default_rng(5)
@@ -35,4 +36,4 @@ def int8(small, windows):
     """The small network as a .tflite."""
     from convert.quantize import for_inference, to_int8
 
-    return to_int8(for_inference(*small), windows)
+    return to_int8(for_inference(*small), [{"x": window[None, None]} for window in windows])

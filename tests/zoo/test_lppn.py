@@ -24,9 +24,13 @@ def test_parameter_counts_are_the_published_ones(n, parameters, S):
     assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == parameters
 
 
-@pytest.mark.parametrize("S", sorted(WIDE_STRIDES))
-def test_the_wide_backbone_costs_few_parameters_and_gives_the_same_cells(S):
-    wide, published = build(LPPNConfig(n=10, S=S, backbone="wide")), build(LPPNConfig(n=10, S=S))
+@pytest.mark.parametrize(
+    "config",
+    [LPPNConfig(n=10, S=8, backbone="wide"), LPPNConfig(n=10, S=8, backbone="causal", delays=(25,))],
+    ids=lambda config: config.backbone,
+)
+def test_backbones_of_our_own_cost_few_parameters_and_give_the_same_cells(config):
+    wide, published = build(config), build(LPPNConfig(n=10, S=8))
     parameters = sum(int(np.prod(w.shape)) for w in wide.trainable_weights)
     assert parameters <= 100_000
     assert {k: v.shape for k, v in wide.output.items()} == {k: v.shape for k, v in published.output.items()}
@@ -60,6 +64,47 @@ def test_no_signal_is_so_strong_that_eight_bits_lose_the_weak_ones_in_the_wide_b
     assert max(float(np.max(x)) for x in keras.Model(model.inputs, relus)(loud)) == 6.0
 
 
+DELAYS = (3, 12)
+
+
+@pytest.fixture(scope="module")
+def causal():
+    """Weights as after some training: with batch norm as it begins, a stack of ReLU6 hardly changes
+    anything."""
+    keras.utils.set_random_seed(3)
+    model = build(LPPNConfig(n=4, S=8, T=1024, backbone="causal", delays=DELAYS))
+    for weight in model.weights:
+        if weight.path.endswith("moving_variance"):
+            weight.assign(keras.ops.full(weight.shape, 0.1))
+    return model
+
+
+@pytest.mark.parametrize("sample", [320, 383, 384, 511])
+def test_a_causal_network_answers_for_a_cell_so_many_cells_later(causal, sample):
+    """What comes in hop k of 64 samples changes no answer due before it, but those due then."""
+    x = np.random.default_rng(0).normal(size=(8, 1, 1024, 3)).astype(np.float32)
+    poked = x.copy()
+    poked[:, :, sample:] += 2.0
+    before, after = predict(causal, x, 8), predict(causal, poked, 8)
+    for name in ("cls", "ofs"):
+        assert before[name].shape[1] == len(DELAYS)
+        for head, delay in enumerate(DELAYS):
+            changed = np.abs(after[name][:, head] - before[name][:, head]).max(axis=(0, 2)) > 0
+            due = sample // 64 * 8 - delay
+            assert due <= changed.argmax() < due + 8
+
+
+def test_a_causal_network_remembers_as_long_as_the_docs_say(causal):
+    x = np.random.default_rng(0).normal(size=(1, 1, 3072, 3)).astype(np.float32)
+    longer = build(LPPNConfig(n=4, S=8, T=3072, backbone="causal", delays=DELAYS))
+    longer.set_weights(causal.get_weights())
+    poked = x.copy()
+    poked[:, :, 640] += 30.0
+    change = np.abs(predict(longer, poked, 1)["cls"] - predict(longer, x, 1)["cls"])[0, -1].max(axis=-1)
+    last = np.flatnonzero(change).max() + DELAYS[-1]
+    assert 17 < (8 * last - 640) / 100 < 19.5
+
+
 @pytest.mark.parametrize("S", sorted(STRIDES))
 def test_layer_shapes(S):
     n = 4
@@ -83,6 +128,9 @@ def test_layer_shapes(S):
         ({"S": 16, "backbone": "wide"}, "one of .8."),
         ({"T": 3000}, "multiple of 8·S = 128"),
         ({"n": 0}, "at least 1"),
+        ({"S": 8, "backbone": "causal"}, "delays must rise from above 0"),
+        ({"S": 8, "backbone": "causal", "delays": (5, 5)}, "delays must rise from above 0"),
+        ({"S": 8, "backbone": "wide", "delays": (4, 25)}, "delays must .* be .0,. for others"),
     ],
 )
 def test_impossible_members_of_the_family_are_refused(kwargs, words):
