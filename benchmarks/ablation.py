@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks.leave_one_out import pinned, training
 from benchmarks.origin import Origin, command
 from zoo import options
+from zoo.options import BACKBONES
 from zoo.runs import Run
 from zoo.scores.table import markdown_table
 
@@ -51,8 +52,10 @@ def without(arguments: Sequence[str], *names: str, keep: int = 0) -> list[str]:
     return left
 
 
-def variants(arguments: Sequence[str], teacher: Path | None) -> dict[str, list[str]]:
-    """Arguments of edge-train by variant; those that would change nothing are left out."""
+def variants(
+    arguments: Sequence[str], given: argparse.Namespace, teacher: Path | None
+) -> dict[str, list[str]]:
+    """Arguments of edge-train (`given`, when parsed) by variant; what would change nothing is left out."""
     every = {
         AS_GIVEN: list(arguments),
         "first --data only": without(arguments, "--data", keep=1),
@@ -60,9 +63,10 @@ def variants(arguments: Sequence[str], teacher: Path | None) -> dict[str, list[s
         "no --continuous": without(arguments, *CONTINUOUS),
         "--recipe station": [*arguments, "--recipe", "station"],
         "--normalisation max-abs": [*arguments, "--normalisation", "max-abs"],
-        "--backbone wide": [*arguments, "--backbone", "wide"],
-        "--backbone published": [*arguments, "--backbone", "published"],
     }
+    for backbone in BACKBONES:
+        if backbone != given.backbone:
+            every[f"--backbone {backbone}"] = [*arguments, "--backbone", backbone]
     if teacher:
         every[f"--distil {teacher.name}"] = [*arguments, "--distil", str(teacher)]
     return {name: words for name, words in every.items() if name == AS_GIVEN or words != list(arguments)}
@@ -122,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         told = command("ablation", "--runs", args.runs, "--seeds", str(args.seeds), *distil, "--", *words)
         origin = Origin(told, given.dev.resolve().name, ("dev",))
         args.runs.mkdir(parents=True, exist_ok=True)
-        changed = variants(common, args.distil)
+        changed = variants(common, given, args.distil)
         commands = {}
         for seed in range(args.seeds):
             for name, arguments in changed.items():

@@ -21,8 +21,7 @@ COLUMNS = (
     "trace_S_arrival_sample",
     "trace_sampling_rate_hz",
 )
-TINY = ("-n", 4, "-S", 8, "-T", 512, "--delays", 16, "--steps", 4, "--epoch", 2, "--batch", 4)
-TINY = (*TINY, "--learning-rate", 0.01)
+TINY = ("-n", 4, "-S", 8, "-T", 512, "--steps", 4, "--epoch", 2, "--batch", 4, "--learning-rate", 0.01)
 
 
 def _event(seed, split):

@@ -21,6 +21,7 @@ NORMALISATIONS: dict[str, dict[str, Any]] = {
     "max-abs": {"name": "max-abs"},
 }
 
+BACKBONES = ("published", "wide", "causal")
 DELAYS = [3, 6, 12, 25, 50]
 """Cells, of the causal network: 0.24 to 4 s at S = 8 and 100 Hz."""
 
@@ -80,8 +81,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("-n", type=int, default=10, help="base width (default 10)")
     parser.add_argument("-S", type=int, default=8, help="stride, samples a cell (default 8)")
     parser.add_argument(
-        "--backbone", choices=["published", "wide", "causal"], default="causal",
-        help="of the network (default causal)",
+        "--backbone", choices=BACKBONES, default="wide", help="of the network (default wide)"
     )  # fmt: skip
     parser.add_argument(
         "--delays", type=int, nargs="+", metavar="CELLS",

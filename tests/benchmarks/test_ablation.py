@@ -39,8 +39,8 @@ def test_each_variant_is_trained_with_every_seed(quakes, edge_train, tmp_path, m
         "as given",
         "--recipe station",
         "--normalisation max-abs",
-        "--backbone wide",
         "--backbone published",
+        "--backbone causal",
     ]
     for row in rows.values():
         assert set(row["mean"]) == {"score", "P@0.1", "P@0.5", "S@0.1", "S@0.5"}

@@ -14,7 +14,7 @@ from zoo.network import load_keras
 @pytest.fixture(scope="module")
 def several_heads(edge_train, tmp_path_factory):
     run = tmp_path_factory.mktemp("delays")
-    assert edge_train(run, "--delays", 2, 8, "--steps", 2) == 0
+    assert edge_train(run, "--backbone", "causal", "--delays", 2, 8, "--steps", 2) == 0
     return run / "best.keras"
 
 
@@ -41,6 +41,6 @@ def test_table_picture_and_numbers(several_heads, quakes, tmp_path, capsys):
 
 
 def test_one_head_has_nothing_to_be_compared_with(edge_train, quakes, tmp_path, capsys):
-    assert edge_train(tmp_path / "run", "--delays", 8, "--steps", 2) == 0
+    assert edge_train(tmp_path / "run", "--backbone", "causal", "--delays", 8, "--steps", 2) == 0
     assert main([str(tmp_path / "run" / "best.keras"), "--data", str(quakes)]) == 1
     assert "has one head; train with several --delays" in capsys.readouterr().err
