@@ -9,22 +9,26 @@ deviation of one run: what differs by less has not been shown to differ.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.leave_one_out import pinned, training
-from benchmarks.origin import Origin, command
+from benchmarks.origin import Origin, command, written
 from zoo import options
-from zoo.options import BACKBONES
 from zoo.runs import Run
 from zoo.scores.table import markdown_table
 
 AS_GIVEN = "as given"
+OTHERS = (
+    ("recipe", "station"),
+    ("normalisation", "max-abs"),
+    *(("backbone", backbone) for backbone in options.BACKBONES),
+)
+"""Options of edge-train and the values that take the place of what is given."""
 CONTINUOUS = ("--continuous", "--continuous-source", "--continuous-from")
 
 
@@ -61,12 +65,10 @@ def variants(
         "first --data only": without(arguments, "--data", keep=1),
         "no --teachers": without(arguments, "--teachers"),
         "no --continuous": without(arguments, *CONTINUOUS),
-        "--recipe station": [*arguments, "--recipe", "station"],
-        "--normalisation max-abs": [*arguments, "--normalisation", "max-abs"],
     }
-    for backbone in BACKBONES:
-        if backbone != given.backbone:
-            every[f"--backbone {backbone}"] = [*arguments, "--backbone", backbone]
+    for option, value in OTHERS:
+        if getattr(given, option) != value:
+            every[f"--{option} {value}"] = [*arguments, f"--{option}", value]
     if teacher:
         every[f"--distil {teacher.name}"] = [*arguments, "--distil", str(teacher)]
     return {name: words for name, words in every.items() if name == AS_GIVEN or words != list(arguments)}
@@ -123,7 +125,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         given = options.parse(["lppn", *common, "--run", str(args.runs)])
         words = options.command(given).removeprefix("edge-train lppn ").split()
         distil: tuple[Path | str, ...] = ("--distil", args.distil) if args.distil else ()
-        told = command("ablation", "--runs", args.runs, "--seeds", str(args.seeds), *distil, "--", *words)
+        counts = ("--steps", str(args.steps), "--seeds", str(args.seeds))
+        told = command("ablation", "--runs", args.runs, *counts, *distil, "--", *words)
         origin = Origin(told, given.dev.resolve().name, ("dev",))
         args.runs.mkdir(parents=True, exist_ok=True)
         changed = variants(common, given, args.distil)
@@ -134,11 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 commands[Path(f"{run}.log")] = training(run, [*arguments, "--seed", str(seed)])
         pinned(commands, args.jobs)
         rows = rows_of(args.runs, list(changed), args.seeds)
-        results = {**asdict(origin), "rows": [asdict(one) for one in rows]}
-        content = json.dumps(results, indent=1, ensure_ascii=False)
-        (args.runs / "ablation.json").write_text(content + "\n", encoding="utf-8")
-        text = f"{table(rows)}\n\n{origin.line()}\n"
-        (args.runs / "ablation.md").write_text(text, encoding="utf-8")
+        text = written(args.runs, "ablation", origin, rows, table(rows))
     except (OSError, ValueError, RuntimeError) as error:
         print(f"ablation: {error}", file=sys.stderr)
         return 1

@@ -14,13 +14,12 @@ read such rows with care.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -28,7 +27,7 @@ from queue import SimpleQueue
 import keras
 from tqdm import tqdm
 
-from benchmarks.origin import Origin, command
+from benchmarks.origin import Origin, command, written
 from edge.card import Card, card_path
 from edge.cells import PHASES
 from edge.model import Network
@@ -221,11 +220,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
         pinned(commands, args.jobs)
         rows = rows_of(args.labelled, args.runs, sources)
-        results = {**asdict(origin), "rows": [asdict(one) for one in rows]}
-        content = json.dumps(results, indent=1, ensure_ascii=False)
-        (args.runs / "leave_one_out.json").write_text(content + "\n", encoding="utf-8")
-        text = f"{table(rows)}\n\n{origin.line()}\n"
-        (args.runs / "leave_one_out.md").write_text(text, encoding="utf-8")
+        text = written(args.runs, "leave_one_out", origin, rows, table(rows))
     except (OSError, ValueError, RuntimeError) as error:
         print(f"leave_one_out: {error}", file=sys.stderr)
         return 1

@@ -1,8 +1,11 @@
 """Where numbers come from: the command, the data set and the splits that stand beside them."""
 
+import json
 import shlex
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +26,14 @@ def command(benchmark: str, *words: Path | str) -> str:
     machine."""
     names = [word.resolve().name if isinstance(word, Path) else word for word in words]
     return shlex.join(["python", "-m", f"benchmarks.{benchmark}", *names])
+
+
+def written(folder: Path, name: str, origin: Origin, rows: Sequence[Any], table: str) -> str:
+    """Writes rows (dataclasses) to NAME.json and their table to NAME.md, both with their origin; the latter's
+    text."""
+    results = {**asdict(origin), "rows": [asdict(one) for one in rows]}
+    content = json.dumps(results, indent=1, ensure_ascii=False)
+    (folder / f"{name}.json").write_text(content + "\n", encoding="utf-8")
+    text = f"{table}\n\n{origin.line()}\n"
+    (folder / f"{name}.md").write_text(text, encoding="utf-8")
+    return text

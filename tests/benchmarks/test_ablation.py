@@ -8,8 +8,9 @@ import pytest
 pytest.importorskip("keras", reason="the host side needs the [host] extra")
 
 from benchmarks import ablation
-from benchmarks.ablation import main, without
+from benchmarks.ablation import main, variants, without
 from edge.card import Card
+from zoo import options
 
 
 def test_options_are_taken_out_with_their_values():
@@ -30,7 +31,7 @@ def test_each_variant_is_trained_with_every_seed(quakes, edge_train, tmp_path, m
     data = ("--data", str(quakes), "--dev", str(quakes))
     assert main(["--runs", str(runs), "--seeds", "2", "--steps", "1", "--", *data]) == 0
     results = json.loads((runs / "ablation.json").read_text())
-    given = "python -m benchmarks.ablation --runs runs --seeds 2 -- --data quakes "
+    given = "python -m benchmarks.ablation --runs runs --steps 1 --seeds 2 -- --data quakes "
     assert results["command"].startswith(given)
     assert (results["data"], results["splits"]) == ("quakes", ["dev"])
     rows = {row["variant"]: row for row in results["rows"]}
@@ -51,6 +52,12 @@ def test_each_variant_is_trained_with_every_seed(quakes, edge_train, tmp_path, m
     table = (runs / "ablation.md").read_text()
     assert capsys.readouterr().out.endswith(table)
     assert table.count(" ± ") == 5 * 5
+
+
+def test_what_is_given_already_is_no_variant():
+    given = ["--data", "a", "--dev", "a", "--recipe", "station", "--normalisation", "max-abs"]
+    parsed = options.parse(["lppn", *given, "--run", "runs"])
+    assert list(variants(given, parsed, None)) == ["as given", "--backbone published", "--backbone causal"]
 
 
 def test_one_seed_is_no_answer(quakes, tmp_path, capsys):
