@@ -93,6 +93,8 @@ def convert(args: argparse.Namespace) -> str:
     weights = args.weights or WEIGHTS / f"{args.int8}.keras"
     trained = load_keras(weights)
     config = LPPNConfig(**trained.card.training["network"])
+    if config.causal:
+        raise ValueError(f"{weights} is causal: whole windows of it have no answer at the end of a segment")
     windows = representative_windows(trained.card, args.data, args.windows)
     model = for_inference(trained.model, config)
     buffer = to_int8(model, [{"x": window[None, None]} for window in windows])

@@ -87,6 +87,15 @@ def test_weights_without_their_card_are_named(tiny_run, quakes, tmp_path, capsys
     assert "lonely.json is missing" in line
 
 
+def test_a_causal_network_is_no_window_model(edge_train, quakes, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert edge_train(run, "--backbone", "causal", "--delays", 8, "--steps", 2) == 0
+    out = tmp_path / "models"
+    line = refuse(capsys, "--weights", run / "best.keras", "--data", quakes, "--out", out)
+    assert "is causal: whole windows of it have no answer at the end of a segment" in line
+    assert not list(out.iterdir())
+
+
 def test_missing_data_are_named(tiny_run, tmp_path, capsys):
     best = tiny_run / "best.keras"
     line = refuse(capsys, "--weights", best, "--data", tmp_path / "nowhere", "--out", tmp_path)
