@@ -50,7 +50,7 @@ def points(network: KerasNetwork, data: Path) -> list[Point]:
 
 
 def _with_delay(card: Card, delay: int) -> Card:
-    return replace(card, stream=replace(card.stream, lookahead=delay * card.cells.stride))
+    return replace(card, stream=replace(card.stream, delays=[delay]))
 
 
 def table(found: Sequence[Point]) -> str:

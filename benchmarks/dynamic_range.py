@@ -33,7 +33,7 @@ from tqdm import tqdm
 
 from benchmarks.origin import Origin, command
 from edge.model import Network
-from edge.preprocess import HighPass
+from edge.preprocess import highpassed
 from zoo.data.seisbench import Trace, read_traces
 from zoo.runner import open_network, trace_picks
 from zoo.scores import scoring
@@ -89,9 +89,9 @@ def peaks(trace: Trace) -> tuple[float, float]:
     return float(np.abs(p_part).max(initial=0.0)), float(np.abs(s_part).max(initial=0.0))
 
 
-def highpassed(trace: Trace) -> Trace:
+def without_drift(trace: Trace) -> Trace:
     """The trace above 1 Hz, in float64: drift times a thousand would be an onset of its own."""
-    return replace(trace, samples=HighPass(CORNER_HZ, trace.rate).feed(trace.samples.astype(np.float64)))
+    return replace(trace, samples=highpassed(trace.samples.astype(np.float64), CORNER_HZ, trace.rate))
 
 
 def with_ratio(trace: Trace, ratio_db: float) -> Trace:
@@ -110,7 +110,7 @@ def measure(network: Network, label: str, traces: Sequence[Trace], threshold: fl
     labels = [labels_of(trace) for trace in traces]
     points = []
     for ratio_db in tqdm(RATIOS_DB, label, disable=not sys.stderr.isatty()):
-        picks = {trace.name: trace_picks(network, with_ratio(trace, ratio_db), threshold) for trace in traces}
+        picks = trace_picks(network, [with_ratio(trace, ratio_db) for trace in traces], threshold)
         comparison = scoring.compare(labels, picks, "P")
         scores = {tolerance: scoring.score(comparison, tolerance, threshold) for tolerance in TOLERANCES_S}
         points.append(Point(ratio_db, scores))
@@ -208,7 +208,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         threshold = first.thresholds["P"] if args.threshold is None else args.threshold
         if not 0 < threshold < 1:
             raise ValueError(f"--threshold {threshold:g}: expected a probability between 0 and 1")
-        suited = (trace for trace in map(highpassed, read_traces(args.data, args.split)) if fits(trace))
+        suited = (trace for trace in map(without_drift, read_traces(args.data, args.split)) if fits(trace))
         traces = list(islice(suited, MOST_TRACES))
         if not traces:
             raise ValueError(

@@ -20,7 +20,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -35,8 +34,7 @@ from edge.pick import Phase
 from zoo import options
 from zoo.data.seisbench import Trace, read_rows, read_traces
 from zoo.network import LAYERS, KerasNetwork
-from zoo.passes import through
-from zoo.runner import trace_picks
+from zoo.runner import TOGETHER, batched, trace_picks
 from zoo.runs import Run
 from zoo.scores.breakdown import by_source
 from zoo.scores.scoring import Comparison, Labels, TracePick, best, compare, labels_of, score
@@ -45,8 +43,6 @@ from zoo.scores.table import markdown_table
 TOLERANCES_S = (0.1, 0.5)
 PICK_THRESHOLD = 0.05
 SPLITS = ("train", "dev", "test")
-TOGETHER = 50
-"""Traces picked at a time, in large batches of windows."""
 LEFT_OUT_ALL, LEFT_OUT, INCLUDED = "left out, all traces", "left out, dev and test", "included, dev and test"
 
 
@@ -113,14 +109,9 @@ def compared(network: Network, traces: Sequence[Trace]) -> dict[Phase, Compariso
     """Picks on the traces against their labels."""
     labels: list[Labels] = [labels_of(trace) for trace in traces]
     picks: dict[str, list[TracePick]] = {}
-    for first in range(0, len(traces), TOGETHER):
-        some = traces[first : first + TOGETHER]
-        picks |= through(network, partial(_picks, some))
+    for some in batched(traces, TOGETHER):
+        picks |= trace_picks(network, some, PICK_THRESHOLD)
     return {phase: compare(labels, picks, phase) for phase in PHASES}
-
-
-def _picks(traces: Sequence[Trace], network: Network) -> dict[str, list[TracePick]]:
-    return {trace.name: trace_picks(network, trace, PICK_THRESHOLD) for trace in traces}
 
 
 def f1_of(source: str, phase: Phase, dev: Comparison, scored: Comparison) -> dict[str, float | None]:

@@ -26,8 +26,9 @@ from edge.cells import PHASES
 from edge.pick import Phase
 from zoo.data.seisbench import read_rows, read_traces
 from zoo.evaluate import open_model, picker_for
+from zoo.runner import TOGETHER, batched
 from zoo.scores.breakdown import by_source
-from zoo.scores.pickfile import PickTrace, picker_names, stored_picker
+from zoo.scores.pickfile import PickTraces, picker_names, stored_picker
 from zoo.scores.scoring import Comparison, Labels, TracePick, best, compare, labels_of, residuals, score
 from zoo.scores.table import markdown_table
 
@@ -73,13 +74,13 @@ def row(picker: str, comparison: Comparison, card: float | None = None) -> Row:
 
 def pickers_of(
     models: Sequence[Path], picks: Path | None
-) -> dict[str, tuple[PickTrace, Mapping[Phase, float]]]:
+) -> dict[str, tuple[PickTraces, Mapping[Phase, float]]]:
     """By name what picks a trace, and the thresholds of its card, none for a peer: models first, then the
     pickers of `picks`; the one of a file `{trace: picks}` goes by the file's name.
 
     Raises as the readers of models and picks do, and ValueError for two of one name.
     """
-    pickers: list[tuple[str, PickTrace, Mapping[Phase, float]]] = []
+    pickers: list[tuple[str, PickTraces, Mapping[Phase, float]]] = []
     for model in models:
         network = open_model(model)
         if network is None:
@@ -109,10 +110,11 @@ def rows_of(models: Sequence[Path], picks: Path | None, data: Path, splits: Sequ
     made: dict[str, dict[str, list[TracePick]]] = {name: {} for name in pickers}
     for split in splits:
         total = len(read_rows(data, split))
-        for trace in tqdm(read_traces(data, split), "picking", total, disable=not sys.stderr.isatty()):
-            labels.append(labels_of(trace))
+        traces = tqdm(read_traces(data, split), "picking", total, disable=not sys.stderr.isatty())
+        for some in batched(traces, TOGETHER):
+            labels += map(labels_of, some)
             for name, (pick, _) in pickers.items():
-                made[name][trace.name] = pick(trace)
+                made[name] |= pick(some)
     rows = []
     for name, (_, card) in pickers.items():
         for phase in PHASES:

@@ -14,9 +14,10 @@ import numpy as np
 
 from edge.card import Card, card_path
 from edge.model import Network
-from edge.pick import Phase
+from edge.pick import Phase, Pick
 
 if TYPE_CHECKING:
+    from zoo.scores.continuous import Span
     from zoo.scores.rates import Rates
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -36,7 +37,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "labelled traces, sets its thresholds there, and writes model, card and report.",
         epilog="example: convert --int8 lppn --data labelled --out edge/models",
     )
-    parser.add_argument("--int8", choices=NETWORKS, required=True, help="which picker")
+    parser.add_argument("network", choices=NETWORKS, help="which picker")
+    parser.add_argument("--int8", action="store_true", required=True, help="all integers of eight bits")
+    parser.add_argument(
+        "--stream", action="store_true",
+        help="only as a step of a stream, which computes nothing twice: the form that causal networks take "
+        "anyhow, where others are asked for whole windows",
+    )  # fmt: skip
     parser.add_argument("--weights", type=Path, help="a .keras of edge-train (default: the shipped weights)")
     parser.add_argument(
         "--data", type=Path, action="append", required=True,
@@ -51,7 +58,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--records", action="append", default=[], metavar="SOURCE[=FROM/UNTIL]",
         help="of the continuous records only these, times in UTC; repeatable",
     )  # fmt: skip
-    parser.add_argument("--windows", type=int, default=300, help="calibration windows (default 300)")
+    parser.add_argument(
+        "--windows", type=int, default=300, help="calibration windows, or batches of hops (default 300)"
+    )
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="folder (default edge/models)")
     return parser.parse_args(arguments)
 
@@ -79,25 +88,23 @@ def convert(args: argparse.Namespace) -> str:
 
     if keras.backend.backend() != "tensorflow":
         raise ValueError("conversion needs TensorFlow: unset KERAS_BACKEND or set it to tensorflow")
-    from convert.calibrate import representative_windows
     from convert.edgetpu import refusals
+    from convert.forms import as_stream, as_windows
     from convert.graph import multiplications, ops_of
     from convert.operating import operating_points
-    from convert.quantize import for_inference, to_int8
     from convert.verify import onset_bias, verify
     from edge.model import load_model
     from zoo.network import load_keras
-    from zoo.pickers.lppn import LPPNConfig
+    from zoo.pickers.lppn import LPPNConfig, build
+    from zoo.scores.measure import measure_continuous
 
     args.out.mkdir(parents=True, exist_ok=True)
-    weights = args.weights or WEIGHTS / f"{args.int8}.keras"
+    weights = args.weights or WEIGHTS / f"{args.network}.keras"
     trained = load_keras(weights)
     config = LPPNConfig(**trained.card.training["network"])
-    if config.causal:
-        raise ValueError(f"{weights} is causal: whole windows of it have no answer at the end of a segment")
-    windows = representative_windows(trained.card, args.data, args.windows)
-    model = for_inference(trained.model, config)
-    buffer = to_int8(model, [{"x": window[None, None]} for window in windows])
+    streams = args.stream or config.causal
+    form = (as_stream if streams else as_windows)(trained, args.data, args.windows)
+    buffer = form.model
     refused = refusals(buffer)
     if refused:
         raise ValueError("not a full-integer model of Edge TPU ops: " + "; ".join(refused))
@@ -105,30 +112,31 @@ def convert(args: argparse.Namespace) -> str:
     folders = [folder.resolve().name for folder in args.data]
     ops = [op.name for op in ops_of(buffer)]
     card = replace(
-        trained.card,
-        name=args.int8,
+        form.card,
+        name=args.network,
         sha256=hashlib.sha256(buffer).hexdigest(),
         quantisation={
             "dtype": "int8",
             "method": "post-training, per-channel weights",
-            "windows": len(windows),
+            "form": "stream" if streams else "windows",
             "data": [f"{name}, train" for name in folders],
             "ops": {name: ops.count(name) for name in sorted(set(ops))},
-            "parameters": int(sum(np.prod(weight.shape) for weight in trained.model.trainable_weights)),
+            "parameters": _parameters(build(replace(config, delays=config.delays[-1:]))),
             "mmac": round(multiplications(buffer) / 1e6, 2),
         },
     )
     # Verified beside the old model, which is replaced only by one that has passed.
     with tempfile.TemporaryDirectory() as folder:
-        candidate = Path(folder) / f"{args.int8}.tflite"
+        candidate = Path(folder) / f"{args.network}.tflite"
         candidate.write_bytes(buffer)
         quiet = not sys.stderr.isatty()
         card_path(candidate).write_text(card.to_json())
         card = replace(card, bias_s=onset_bias(load_model(candidate), args.data[0], "train", quiet))
         card_path(candidate).write_text(card.to_json())
         network = load_model(candidate)
-        verification = verify(trained, network, args.data[0], "dev", quiet)
-        found = verification.thresholds()
+        verification = verify(form.float_, network, args.data[0], "dev", quiet)
+        picks, rates = _on_records(args, network) if args.continuous else ([], None)
+        found = verification.thresholds(rates)
         if not found:
             raise ValueError(f"the model finds nothing in {folders[0]}, dev: train it longer")
         thresholds = {**card.thresholds, **found}
@@ -139,12 +147,11 @@ def convert(args: argparse.Namespace) -> str:
                 **verification.metrics(found),
             }
         }
-        rates = None
         if args.continuous:
-            continuous, rates = _on_records(args, network, thresholds)
-            metrics["continuous"] = {"command": _command(args), "scores": continuous}
+            scores = measure_continuous(args.continuous, picks, thresholds, _spans(args))
+            metrics["continuous"] = {"command": _command(args), "scores": scores}
         metrics["operating_points"] = operating_points(verification.int8, found, rates)
-    path = args.out / f"{args.int8}.tflite"
+    path = args.out / f"{args.network}.tflite"
     sigma_s = {**card.sigma_s, **verification.sigma_s(found)}
     card = replace(card, thresholds=thresholds, sigma_s=sigma_s, metrics=metrics)
     path.write_bytes(buffer)
@@ -152,28 +159,33 @@ def convert(args: argparse.Namespace) -> str:
     return _text(path, card)
 
 
-def _on_records(
-    args: argparse.Namespace, network: Network, thresholds: Mapping[Phase, float]
-) -> tuple[list[dict[str, Any]], "Mapping[Phase, Rates]"]:
-    """Scores on the continuous records by source, and false picks against recall over all of them."""
-    from zoo.evaluate import parse_span, run_records
+def _parameters(model: Any) -> int:
+    return int(sum(np.prod(weight.shape) for weight in model.trainable_weights))
+
+
+def _spans(args: argparse.Namespace) -> "list[Span]":
+    from zoo.evaluate import parse_span
+
+    return [parse_span(text) for text in args.records]
+
+
+def _on_records(args: argparse.Namespace, network: Network) -> "tuple[list[Pick], Mapping[Phase, Rates]]":
+    """The model's picks on the continuous records, and false picks against recall over all of them."""
+    from zoo.evaluate import run_records
     from zoo.scores.continuous import clipped
-    from zoo.scores.measure import measure_continuous, rates_by_source
+    from zoo.scores.measure import rates_by_source
     from zoo.scores.pickfile import read_records
 
-    spans = [parse_span(text) for text in args.records]
     records = read_records(args.continuous)
-    wanted = {record.source for record in clipped(records, spans)}
+    wanted = {record.source for record in clipped(records, _spans(args))}
     files = [path for record, path in records.items() if record.source in wanted]
-    picks = run_records(Path(args.int8), network, files)
-    groups = rates_by_source(args.continuous, picks, spans)
-    scores = measure_continuous(args.continuous, picks, thresholds, spans)
-    return scores, next(iter(groups.values()))
+    picks = run_records(Path(args.network), network, files)
+    return picks, next(iter(rates_by_source(args.continuous, picks, _spans(args)).values()))
 
 
 def _command(args: argparse.Namespace) -> str:
     """The command with names in place of paths."""
-    words = ["convert", "--int8", args.int8]
+    words = ["convert", "--int8", *(["--stream"] if args.stream else []), args.network]
     if args.weights:
         words += ["--weights", args.weights.name]
     for folder in args.data:

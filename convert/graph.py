@@ -56,6 +56,19 @@ def ops_of(model: bytes) -> list[Op]:
     return found
 
 
+def for_one(model: bytes) -> bytes:
+    """The same model with a first dimension of 1 throughout, whatever batch it was converted for: what does
+    not resize its inputs, as microcontrollers and the Edge TPU, runs it for one stream."""
+    changed = bytearray(model)
+    parsed = schema.Model.GetRootAs(changed, 0)
+    graph = parsed.Subgraphs(0)
+    for index in range(graph.TensorsLength()):
+        tensor = graph.Tensors(index)
+        if tensor.ShapeLength() and not parsed.Buffers(tensor.Buffer()).DataLength():
+            tensor.ShapeAsNumpy()[0] = 1  # a view of the bytes
+    return bytes(changed)
+
+
 def multiplications(model: bytes) -> int:
     """Multiply-accumulates of one inference, those of the convolutions: nothing else of a picker counts."""
     total = 0

@@ -1,4 +1,4 @@
-"""Keras picker to full-integer .tflite: int8 in, int8 out, fixed shapes, per-channel weights."""
+"""Keras picker to full-integer .tflite: int8 in, int8 out, per-channel weights."""
 
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -11,40 +11,23 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from zoo.pickers.lppn import BN_EPSILON, DOWN_STAGES, LPPNConfig, build
+from zoo.pickers.lppn import LPPNConfig, build
+from zoo.pickers.polyphase import fill
 
 Floats = NDArray[np.float32]
 
 
-def for_inference(model: keras.Model, config: LPPNConfig) -> keras.Model:
-    """The same function with batch 1, the final head only and, for nearest upsampling, in polyphase form.
-
-    Nearest doubling followed by five taps gives even outputs w0+w1, w2+w3, w4 and odd outputs w0, w1+w2,
-    w3+w4 on three neighbouring inputs (or the last three, where the network is causal): one convolution of
-    three taps to twice the channels, then a reshape.
-    Batch norm is folded in by hand there, because the converter cannot see through the reshape.
-    """
-    polyphase = config.upsampling == "nearest"
+def window_form(model: keras.Model, config: LPPNConfig) -> keras.Model:
+    """The network of whole windows, batch 1, with its final head only and, for nearest upsampling, in
+    polyphase form."""
     config = replace(config, delays=config.delays[-1:])
-    target = build(replace(config, upsampling="polyphase") if polyphase else config, batch=1)
-    rewritten = {f"up{i}_conv" for i in range(1, DOWN_STAGES + 1)} if polyphase else set()
+    if config.upsampling == "nearest":
+        return fill(build(replace(config, upsampling="polyphase"), batch=1), model)
+    target = build(config, batch=1)
     for layer in target.layers:
-        if layer.name in rewritten:
-            layer.set_weights(_polyphase(model.get_layer(layer.name), model.get_layer(f"{layer.name}_bn")))
-        elif layer.weights:
+        if layer.weights:
             layer.set_weights(model.get_layer(layer.name).get_weights())
     return target
-
-
-def _polyphase(conv: Any, norm: Any) -> list[Floats]:
-    kernel, bias = conv.get_weights()  # (1, 5, in, out), (out,)
-    gamma, beta, mean, variance = norm.get_weights()
-    scale = gamma / np.sqrt(variance + BN_EPSILON)
-    w = kernel[0] * scale
-    b = (bias - mean) * scale + beta
-    even = np.stack([w[0] + w[1], w[2] + w[3], w[4]])
-    odd = np.stack([w[0], w[1] + w[2], w[3] + w[4]])
-    return [np.concatenate([even, odd], axis=-1)[None], np.concatenate([b, b])]
 
 
 def to_int8(model: keras.Model, calibration: Iterable[Mapping[str, Floats]]) -> bytes:

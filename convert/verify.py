@@ -1,6 +1,6 @@
 """Float against int8 on labelled traces, both through the station's own picker."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,22 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from edge.card import Card
+from convert.operating import best_threshold
 from edge.cells import PHASES, softmax
-from edge.model import Network
+from edge.model import Memory, Network
 from edge.pick import Phase
-from zoo.data.seisbench import Trace, read_rows, read_traces
-from zoo.network import KerasNetwork
-from zoo.passes import WindowAnswerer, WindowRecorder, coarse
-from zoo.runner import trace_picks
+from zoo.data.seisbench import read_rows, read_traces
+from zoo.runner import TOGETHER, batched, trace_picks
 from zoo.scores import scoring
 from zoo.scores.calibration import reliability
-from zoo.scores.scoring import Comparison
+from zoo.scores.rates import Rates
+from zoo.scores.scoring import Comparison, TracePick
 
 PICK_THRESHOLD = 0.05
 BIAS_THRESHOLD = 0.3
-APART = 1152
-"""Samples between windows where the bias is measured: cells are the same, at less cost."""
 
 Answers = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -50,10 +47,10 @@ class Verification:
     int8: Mapping[Phase, Comparison]
     difference: Difference
 
-    def thresholds(self) -> dict[Phase, float]:
-        """By phase the int8 model's threshold of the highest mean F1 over 0.1 and 0.5 s; without the phases
-        that are not labelled, or never found."""
-        best = {phase: _best_threshold(self.int8[phase]) for phase in PHASES}
+    def thresholds(self, rates: Mapping[Phase, Rates] | None) -> dict[Phase, float]:
+        """By phase the int8 model's best threshold; without the phases that are not labelled, or never
+        found. `rates`: its false picks on continuous records, if it was run there."""
+        best = {phase: best_threshold(self.int8[phase], rates[phase] if rates else None) for phase in PHASES}
         return {
             phase: threshold
             for phase, threshold in best.items()
@@ -77,14 +74,6 @@ class Verification:
         }
 
 
-def _best_threshold(comparison: Comparison) -> float:
-    def mean_f1(threshold: float) -> float:
-        return float(np.mean([scoring.score(comparison, tol, threshold).f1 for tol in (0.1, 0.5)]))
-
-    threshold: float = max(scoring.THRESHOLDS, key=mean_f1)
-    return threshold
-
-
 def _numbers(comparison: Comparison, threshold: float) -> dict[str, Any]:
     residual = scoring.residuals(comparison, threshold)
     scores = {f"{tol:g}": scoring.score(comparison, tol, threshold) for tol in scoring.TOLERANCES_S}
@@ -102,58 +91,62 @@ def _numbers(comparison: Comparison, threshold: float) -> dict[str, Any]:
     }
 
 
-class Rehearsal:
-    """A split of labelled traces, and every window that a card's picker asks for on them: each model answers
-    them once, and the picker turns either's answers into picks."""
+class Overheard:
+    """A network whose answers are kept as they are given."""
 
-    def __init__(self, card: Card, folder: Path, split: str, quiet: bool) -> None:
-        self._folder, self._split, self._quiet = folder, split, quiet
-        self.total = len(read_rows(folder, split))
-        self.labels: list[scoring.Labels] = []
-        recorder = WindowRecorder(card)
-        for trace in self._traces(f"{split} windows"):
-            self.labels.append(scoring.labels_of(trace))
-            trace_picks(recorder, trace, PICK_THRESHOLD)
-        self.windows = np.stack(recorder.windows)
+    def __init__(self, network: Network) -> None:
+        self.card = network.card
+        self._network = network
+        self._given: list[Answers] = []
 
-    def _traces(self, what: str) -> Iterable[Trace]:
-        return tqdm(read_traces(self._folder, self._split), what, self.total, disable=self._quiet)
+    def begin(self, streams: int) -> Memory:
+        """As `Network`."""
+        return self._network.begin(streams)
 
-    def answers(self, network: Network) -> Answers:
-        """The network's logits (b, cells, 3) and raw offsets (b, cells) of all windows."""
-        many = [network.infer(window) for window in tqdm(self.windows, "int8 windows", disable=self._quiet)]
-        return np.stack([logits for logits, _ in many]), np.stack([offsets for _, offsets in many])
+    def step(self, samples: NDArray[np.float32], memory: Memory) -> Answers:
+        """As `Network`."""
+        answers = self._network.step(samples, memory)
+        self._given.append(answers)
+        return answers
 
-    def compare(self, card: Card, answers: Answers) -> dict[Phase, Comparison]:
-        """The picks that a picker under this card makes of a network's answers, against the labels."""
-        answerer = WindowAnswerer(card, *answers)
-        picks = {trace.name: trace_picks(answerer, trace, PICK_THRESHOLD) for trace in self._traces("picks")}
-        return {phase: scoring.compare(self.labels, picks, phase) for phase in PHASES}
+    def final(self) -> Answers:
+        """Logits (n, 3) and raw offsets (n,) of the final head, all that were given."""
+        logits = [logits[:, -1].reshape(-1, 3) for logits, _ in self._given]
+        return np.concatenate(logits), np.concatenate([offsets[:, -1].ravel() for _, offsets in self._given])
+
+
+def picked(network: Network, folder: Path, split: str, quiet: bool) -> dict[Phase, Comparison]:
+    """The network's picks on the traces of a split against their labels, by phase."""
+    total = len(read_rows(folder, split))
+    traces = tqdm(read_traces(folder, split), f"{network.card.name}, {split}", total, disable=quiet)
+    labels: list[scoring.Labels] = []
+    picks: dict[str, list[TracePick]] = {}
+    for some in batched(traces, TOGETHER):
+        labels += map(scoring.labels_of, some)
+        picks |= trace_picks(network, some, PICK_THRESHOLD)
+    return {phase: scoring.compare(labels, picks, phase) for phase in PHASES}
 
 
 def onset_bias(network: Network, folder: Path, split: str, quiet: bool) -> dict[Phase, float]:
     """By phase how late the network's onsets are in the middle: the median of pick minus label over the
     labels of a split that it finds within 0.5 s, in seconds; 0 where it finds none."""
-    card = coarse(network.card, APART)
-    rehearsal = Rehearsal(card, folder, split, quiet)
     late = {}
-    for phase, comparison in rehearsal.compare(card, rehearsal.answers(network)).items():
+    for phase, comparison in picked(network, folder, split, quiet).items():
         nearest = scoring.nearest_residuals(comparison, BIAS_THRESHOLD)
         found = nearest[~np.isnan(nearest)]
         late[phase] = round(float(np.median(found)), 4) if len(found) else 0.0
     return late
 
 
-def verify(float_model: KerasNetwork, int8: Network, folder: Path, split: str, quiet: bool) -> Verification:
+def verify(float_: Network, int8: Network, folder: Path, split: str, quiet: bool) -> Verification:
     """Picks every trace of a split with both models."""
-    rehearsal = Rehearsal(int8.card, folder, split, quiet)
-    answers = {"float": float_model.infer_many(rehearsal.windows), "int8": rehearsal.answers(int8)}
-    comparisons = {name: rehearsal.compare(int8.card, answer) for name, answer in answers.items()}
+    heard = {"float": Overheard(float_), "int8": Overheard(int8)}
+    comparisons = {name: picked(network, folder, split, quiet) for name, network in heard.items()}
     return Verification(
-        rehearsal.total,
+        len(read_rows(folder, split)),
         comparisons["float"],
         comparisons["int8"],
-        _difference(int8.card.cells.offset, answers),
+        _difference(int8.card.cells.offset, {name: network.final() for name, network in heard.items()}),
     )
 
 

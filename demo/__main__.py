@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.pick import NS, Pick, format_time
-from edge.preprocess import HighPass
+from edge.preprocess import highpassed
 from firmware_bridge.simulator import PtyDigitizer, packets_of
 from firmware_bridge.synthetic import synthetic_earthquake
 
@@ -92,7 +92,7 @@ def pick(chosen: Record) -> list[Pick]:
 
 def draw(chosen: Record, picks: list[Pick], path: Path) -> None:
     """Three components above, P and S close up below."""
-    ground = HighPass(1.0, chosen.rate).feed(chosen.samples.astype(np.float64))
+    ground = highpassed(chosen.samples.astype(np.float64), 1.0, chosen.rate)
     seconds = np.arange(len(ground)) / chosen.rate
     figure = pyplot.figure(figsize=(12, 8), constrained_layout=True)
     grid = figure.add_gridspec(4, 2, height_ratios=[1, 1, 1, 1.4])

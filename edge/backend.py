@@ -1,4 +1,4 @@
-"""The hardware seam: a backend turns one input tensor into output tensors, and says what it is.
+"""The hardware seam: a backend turns input tensors into output tensors, and says what it is.
 
 Nothing of picking lives here. `ai-edge-litert` is the TFLite runtime where it has wheels;
 `tflite-runtime` 2.14 serves 32-bit ARM and the Coral.
@@ -6,7 +6,7 @@ Nothing of picking lives here. `ai-edge-litert` is the TFLite runtime where it h
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -37,19 +37,20 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What runs the model: runtime with version, device, and the tensors at both ends."""
+    """What runs the model: runtime with version, device, and the tensors at both ends, for a batch of one."""
 
     runtime: str
     device: str
-    input: TensorSpec
+    inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
 
 class Backend(Protocol):
     """Two methods; one class a device."""
 
-    def invoke(self, tensor: Tensor) -> dict[str, Tensor]:
-        """Runs the model on one input of the described shape and dtype; outputs by name."""
+    def invoke(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Runs the model on inputs of the described names, dtypes and shapes, or the same shapes with a
+        larger first dimension, as many streams at once; outputs by name."""
         ...
 
     def describe(self) -> Description: ...
@@ -83,34 +84,48 @@ def _muted() -> Iterator[None]:
 
 
 class LiteRT:
-    """A .tflite on the CPU, one thread: a second one gains little and starves the acquisition."""
+    """A .tflite on the CPU, one thread: a second one gains little and starves the acquisition. Each size of
+    batch has an interpreter of its own, made when it is first asked for."""
 
     def __init__(self, model: Path) -> None:
         """BackendError if no runtime is there or the file is no usable model."""
-        interpreter_class, self._runtime = _interpreter_class()
-        try:
-            with _muted():
-                self._interpreter = interpreter_class(model_path=str(model), num_threads=1)
-                self._interpreter.allocate_tensors()
-            runner = self._interpreter.get_signature_runner()
-            (name,) = runner.get_input_details()
-        except (ValueError, RuntimeError, SystemError, AttributeError) as error:
-            hint = " (tflite-runtime needs numpy < 2)" if "_ARRAY_API" in str(error) else ""
-            reason = " ".join(str(error).split())  # the runtimes' messages have line ends in them
-            raise BackendError(f"{self._runtime} cannot load {model.name}{hint}: {reason}") from error
-        self._input = runner.get_input_details()[name]
-        self._outputs = runner.get_output_details()
+        self._model = model
+        self._interpreters: dict[int, Any] = {}
+        interpreter = self._interpreter(1)
+        signature = interpreter.get_signature_runner()
+        self._inputs = signature.get_input_details()
+        self._outputs = signature.get_output_details()
         self._description = Description(
-            runtime=self._runtime,
+            runtime=_interpreter_class()[1],
             device="cpu",
-            input=_spec(name, self._input),
+            inputs=tuple(_spec(name, detail) for name, detail in sorted(self._inputs.items())),
             outputs=tuple(_spec(name, detail) for name, detail in sorted(self._outputs.items())),
         )
 
-    def invoke(self, tensor: Tensor) -> dict[str, Tensor]:
-        self._interpreter.set_tensor(self._input["index"], tensor)
-        self._interpreter.invoke()
-        return {name: self._interpreter.get_tensor(d["index"]) for name, d in self._outputs.items()}
+    def _interpreter(self, batch: int) -> Any:
+        if batch in self._interpreters:
+            return self._interpreters[batch]
+        interpreter_class, runtime = _interpreter_class()
+        try:
+            with _muted():
+                interpreter = interpreter_class(model_path=str(self._model), num_threads=1)
+                for detail in interpreter.get_input_details():
+                    if detail["shape"][0] != batch:
+                        interpreter.resize_tensor_input(detail["index"], [batch, *detail["shape"][1:]])
+                interpreter.allocate_tensors()
+        except (ValueError, RuntimeError, SystemError, AttributeError) as error:
+            hint = " (tflite-runtime needs numpy < 2)" if "_ARRAY_API" in str(error) else ""
+            reason = " ".join(str(error).split())  # the runtimes' messages have line ends in them
+            raise BackendError(f"{runtime} cannot load {self._model.name}{hint}: {reason}") from error
+        self._interpreters[batch] = interpreter
+        return interpreter
+
+    def invoke(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        interpreter = self._interpreter(len(next(iter(tensors.values()))))
+        for name, tensor in tensors.items():
+            interpreter.set_tensor(self._inputs[name]["index"], tensor)
+        interpreter.invoke()
+        return {name: interpreter.get_tensor(detail["index"]) for name, detail in self._outputs.items()}
 
     def describe(self) -> Description:
         return self._description

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from math import inf
 from pathlib import Path
 from typing import Any, get_args
@@ -12,7 +13,7 @@ from edge.cells import PHASES, OffsetKind
 from edge.pick import Phase
 from edge.preprocess import normaliser
 
-CARD_VERSION = 1
+CARD_VERSION = 2
 MOST_BIAS_S = 0.5
 
 
@@ -41,11 +42,12 @@ class CellSpec:
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
-    """How windows follow each other: every `hop` samples, cells taken once `lookahead` samples follow
-    them; onsets of one phase closer than `separation_s` are one."""
+    """How a stream is answered: every `hop` samples; by each head of the network so many cells, ascending,
+    after the cell in question as `delays` says, the last one its final word; onsets of one phase closer
+    than `separation_s` are one."""
 
     hop: int
-    lookahead: int
+    delays: Sequence[int]
     separation_s: float
 
 
@@ -126,11 +128,12 @@ class Card:
             must(key, value, fits, f"a multiple of 8 strides = {8 * stride}")
         if self.stream.hop % block:
             raise CardError(f"the card's stream.hop must be a multiple of its normalisation's block, {block}")
-        ahead = self.stream.lookahead
-        fits = _whole(ahead) and ahead >= 0 and ahead % stride == 0
-        must("stream.lookahead", ahead, fits, f"0 or a multiple of the stride, {stride}")
-        if self.stream.hop + ahead > self.input.window:
-            raise CardError("the card's stream.hop + stream.lookahead exceed input.window")
+        delays = self.stream.delays
+        fits = isinstance(delays, Sequence) and len(delays) > 0 and all(map(_whole, delays))
+        fits = fits and delays[0] >= 0 and all(a < b for a, b in pairwise(delays))
+        must("stream.delays", delays, fits, "whole numbers of cells, ascending")
+        if self.stream.hop + delays[-1] * stride > self.input.window:
+            raise CardError("the card's stream.hop and last of stream.delays exceed input.window")
         separation = self.stream.separation_s
         must("stream.separation_s", separation, _above_zero(separation) and separation <= 60, "0 to 60 s")
         for phase in PHASES:

@@ -1,4 +1,4 @@
-"""From the network's cells to onsets: decoding, and finding the picks in a stream of cells."""
+"""From the network's answers to onsets: decoding, and finding the peaks of probability."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -11,19 +11,8 @@ from edge.pick import Phase
 Floats = NDArray[np.float32]
 OffsetKind = Literal["sigmoid", "linear"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
-
-
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """Consecutive cells of one segment.
-
-    `first`: index of the first, counted from the segment's start. `prob`: (n, 2), probability of a P and
-    of an S onset in the cell. `onset`: (n,), the onset within the cell as a fraction of it, 0..1.
-    """
-
-    first: int
-    prob: Floats
-    onset: Floats
+IMPOSSIBLE = -1.0
+"""The probability of cells before and after a segment: the first and last ones in it can be peaks too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,70 +30,51 @@ def softmax(logits: Floats) -> Floats:
     return np.asarray(e / e.sum(axis=-1, keepdims=True), dtype=np.float32)
 
 
-def decode(first: int, logits: Floats, offset: Floats, kind: OffsetKind) -> Cells:
-    """Raw network outputs, logits (n, 3) of noise, P, S and offset (n,), to cells."""
-    onset = 1.0 / (1.0 + np.exp(-offset)) if kind == "sigmoid" else np.clip(offset, 0.0, 1.0)
-    return Cells(first, softmax(logits)[:, 1:], onset.astype(np.float32))
+def within_cell(raw: Floats, kind: OffsetKind) -> Floats:
+    """Raw offsets to the onset within its cell, a fraction of it, 0..1."""
+    if kind == "linear":
+        return np.clip(raw, 0.0, 1.0)
+    return np.asarray(1.0 / (1.0 + np.exp(-raw)), np.float32)
 
 
-class OnsetFinder:
-    """Peaks of probability in a stream of cells.
+class Peaks:
+    """Peaks of probability among consecutive cells.
 
     A peak is a cell in which a phase is likelier than in the `separation` cells on either side (the earlier
     one of two equals). An onset near the border of two cells is shared between them, so its probability is
     that of any of the peak and its neighbours, and its time their mean weighted by probability. It
-    counts if that probability reaches the phase's threshold. A cell is decided once `separation` further
-    ones are known, and how the stream was cut makes no difference.
+    counts if that probability reaches the phase's threshold.
     """
 
     def __init__(self, stride: int, thresholds: dict[Phase, float], separation: int) -> None:
+        self.separation = separation
         self._stride = stride
         self._thresholds = np.array([thresholds[p] for p in PHASES], np.float32)
-        self._separation = separation
-        self.reset()
 
-    def reset(self) -> None:
-        """Begins a new segment."""
-        # Cells before the segment count as impossible, so that the first ones can be peaks too.
-        self._prob = np.full((self._separation, 2), -1.0, np.float32)
-        self._onset = np.zeros(self._separation, np.float32)
-        self._first = -self._separation
+    def likely(self, prob: Floats) -> NDArray[np.bool_]:
+        """Of stretches of cells (streams, n, 2) those in which an onset could be, all but the `separation`
+        cells at either end being asked for. Three cells reach a threshold only if the highest of them reaches
+        a third of it."""
+        w = self.separation
+        found: NDArray[np.bool_] = np.any(prob[:, w:-w] >= self._thresholds / 3, axis=(1, 2))
+        return found
 
-    def feed(self, cells: Cells) -> list[Onset]:
-        """The onsets that these cells settle, in order of time. ValueError if a cell was skipped."""
-        if cells.first != self._first + len(self._prob):
-            raise ValueError(f"cell {self._first + len(self._prob)} expected, not {cells.first}")
-        self._prob = np.concatenate([self._prob, cells.prob])
-        self._onset = np.concatenate([self._onset, cells.onset])
-        return self._settle()
-
-    def flush(self) -> list[Onset]:
-        """The onsets among the last cells of a segment, which nothing follows."""
-        self._prob = np.concatenate([self._prob, np.full((self._separation, 2), -1.0, np.float32)])
-        self._onset = np.concatenate([self._onset, np.zeros(self._separation, np.float32)])
-        return self._settle()
-
-    def _settle(self) -> list[Onset]:
-        w = self._separation
-        decidable = len(self._prob) - 2 * w
-        if decidable <= 0:
-            return []
+    def of(self, first: int, prob: Floats, onset: Floats) -> list[Onset]:
+        """The onsets in one stretch of cells, in order of time: `prob` (n, 2) of P and S, `onset` (n,) within
+        its cell, the first of them the `first` of the segment; the `separation` cells at either end are known
+        but not asked for."""
+        w = self.separation
         found = []
         for k, phase in enumerate(PHASES):
-            prob = self._prob[:, k]
-            # Three cells reach the threshold only if the highest of them reaches a third of it.
-            for c in np.flatnonzero(prob[w : w + decidable] >= self._thresholds[k] / 3) + w:
-                before, after = prob[c - w : c], prob[c + 1 : c + 1 + w]
-                if not before.max() < prob[c] >= after.max():
+            p = prob[:, k]
+            for c in np.flatnonzero(p[w:-w] >= self._thresholds[k] / 3) + w:
+                if not p[c - w : c].max() < p[c] >= p[c + 1 : c + 1 + w].max():
                     continue
-                share = np.maximum(prob[c - 1 : c + 2], 0.0).astype(np.float64)
+                share = np.maximum(p[c - 1 : c + 2], 0.0).astype(np.float64)
                 any_of_them = 1.0 - float(np.prod(1.0 - share))
                 if any_of_them >= self._thresholds[k]:
-                    inside = np.arange(-1, 2) + self._onset[c - 1 : c + 2]
-                    cell = self._first + int(c)
+                    inside = np.arange(-1, 2) + onset[c - 1 : c + 2]
+                    cell = first + int(c)
                     sample = (cell + float(inside @ share) / float(share.sum())) * self._stride
                     found.append(Onset(phase, sample, any_of_them))
-        self._prob = self._prob[decidable:]
-        self._onset = self._onset[decidable:]
-        self._first += decidable
-        return sorted(found, key=lambda onset: onset.sample)
+        return sorted(found, key=lambda one: one.sample)

@@ -18,7 +18,7 @@ from edge.backend import BackendError
 from edge.capture import find_capture
 from edge.cells import PHASES
 from edge.line import Line, add_line_arguments, declared
-from edge.model import DEFAULT_MODEL, TFLiteNetwork, load_model, model_path
+from edge.model import DEFAULT_MODEL, StationNetwork, load_model, model_path
 from edge.pick import Phase, Pick
 from edge.sinks import FileSink, LineSink, Sink
 from edge.source import DeviceError
@@ -164,7 +164,7 @@ def _print(line: str) -> None:
 
 
 def replay(
-    args: argparse.Namespace, network: TFLiteNetwork, thresholds: dict[Phase, float], stop: threading.Event
+    args: argparse.Namespace, network: StationNetwork, thresholds: dict[Phase, float], stop: threading.Event
 ) -> Iterator[Pick]:
     """Picks of files, as fast as the CPU allows. ValueError if there is nothing to replay."""
     captures = [
@@ -192,7 +192,7 @@ def replay(
 def replay_records(
     paths: list[Path],
     identity: tuple[str, str, str] | None,
-    network: TFLiteNetwork,
+    network: StationNetwork,
     thresholds: dict[Phase, float],
     stop: threading.Event,
 ) -> Iterator[Pick]:
@@ -228,7 +228,7 @@ def replay_records(
 
 
 def listen(
-    args: argparse.Namespace, network: TFLiteNetwork, thresholds: dict[Phase, float], stop: threading.Event
+    args: argparse.Namespace, network: StationNetwork, thresholds: dict[Phase, float], stop: threading.Event
 ) -> Iterator[Pick]:
     """Picks of a digitizer on a serial port or the network, until `stop` is set."""
     line = Line.from_arguments(args, stop, report)
@@ -237,7 +237,7 @@ def listen(
     report(f"{network.card.identity} on {described.runtime}, {described.device}")
     for arrived in line:
         for arrival_ns, packet in arrived.packets:
-            yield from station.feed(packet, arrival_ns)
+            station.take(packet, arrival_ns)
         yield from station.rest(arrived.arrival_ns)
     yield from station.flush()
     report(line.summary())

@@ -1,165 +1,180 @@
-"""The streaming picker: blocks of ground motion in, picks out.
+"""One stream on its way through the bank: what waits to be picked, when it was, and how strong.
 
-Windows end on a grid of `hop` samples counted from the segment's start, so neither packet sizes nor
-arrival times can change a pick. Of each window those cells are kept which have `lookahead` samples
-after them and which no earlier window has given: every cell of the stream is computed from one window,
-exactly once, and an onset is never at a window's edge. Before a segment's start and after its end
-windows are filled with zeros, as in training.
+Blocks are queued by segment; the bank takes them hop by hop and says where onsets are; times, strengths and
+ids of the picks are made here.
 """
 
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.cells import Onset, OnsetFinder, decode
-from edge.model import Network
-from edge.pick import NS, Phase, Pick, pick_id
-from edge.preprocess import HighPass, normaliser
+from edge.card import Card
+from edge.cells import Onset
+from edge.pick import NS, Pick, pick_id
 from edge.timeline import Block
-from firmware_bridge.packet import Stream
 
 NOISE_S = (3.0, 0.3)
 """Noise window of the SNR: from 3 s to 0.3 s before the onset."""
 SIGNAL_S = 1.5
 """Signal window of SNR and amplitude: from the onset to 1.5 s after it."""
+OPEN = 2**62
+"""Cells of a segment that has not ended."""
+
+Samples = NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class _Segment:
+    """Blocks without a gap: samples that wait, and where each block began."""
+
+    waiting: deque[Samples] = field(default_factory=deque)
+    queued: int = 0  # samples that wait
+    length: int = 0  # samples in all
+    ended: bool = False
+    anchors: deque["_Anchor"] = field(default_factory=deque)
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchor:
+    """A block without its samples, the sample of the segment at which it began, and its unit of amplitude."""
+
+    sample: int
+    block: Block
+    scale: float
+    unit: str
 
 
 class Picker:
-    """Picks one instrument. `thresholds` override the card's, by phase."""
+    """One stream."""
 
-    def __init__(self, network: Network, thresholds: Mapping[Phase, float] | None = None) -> None:
-        card = network.card
-        self._network = network
+    def __init__(self, card: Card) -> None:
         self._card = card
         self._rate = card.input.rate_hz
-        self._normalise = normaliser(card.input.normalisation)
-        corner = card.input.highpass_hz
-        self._highpass = None if corner is None else HighPass(corner, self._rate)
-        separation = round(card.stream.separation_s * self._rate / card.cells.stride)
-        self._finder = OnsetFinder(
-            card.cells.stride, {**card.thresholds, **(thresholds or {})}, max(1, separation)
-        )
-        self._keep = card.input.window + round((NOISE_S[0] + card.stream.separation_s + 1) * self._rate)
-        self._reset()
+        stream = card.stream
+        reach = stream.delays[-1] * card.cells.stride / self._rate + stream.separation_s
+        self._keep = stream.hop + round((reach + NOISE_S[0] + 1) * self._rate)
+        self._segments: deque[_Segment] = deque([_Segment()])
+        self._signal = np.zeros((2 * self._keep, 3))  # filtered
+        self._begin()
 
-    def _reset(self) -> None:
-        self._finder.reset()
-        self._normalise.reset()
-        if self._highpass is not None:
-            self._highpass.reset()
-        self._signal: NDArray[np.float64] = np.zeros((0, 3))
-        self._shown: NDArray[np.float32] = np.zeros(
-            (0, 3), np.float32
-        )  # the same, normalised, as far as asked
-        self._signal_start = 0  # index in the segment of the first sample held of either
-        self._cells_done = 0
-        self._anchors: deque[tuple[int, Block]] = deque()  # where in the segment each block began
-        self._next_end = self._card.stream.hop
+    def _begin(self) -> None:
+        self._heard = 0  # samples of the segment that were filtered
+        self._filled = 0  # samples in `_signal`, the last ones heard
+
+    def feed(self, block: Block, scale: float = 1.0, unit: str = "count") -> None:
+        """Queues a block of `scale` counts per `unit`; one that starts a segment ends the one before it."""
+        if block.starts_segment:
+            self.end()
+        segment = self._segments[-1]
+        bare = replace(block, samples=block.samples[:0])
+        segment.anchors.append(_Anchor(segment.length, bare, scale, unit))
+        segment.waiting.append(block.samples)
+        segment.queued += len(block.samples)
+        segment.length += len(block.samples)
+
+    def end(self) -> None:
+        """Ends the segment: a gap, or the end of the data."""
+        if self._segments[-1].length:
+            self._segments[-1].ended = True
+            self._segments.append(_Segment())
+
+    def ready(self, hop: int) -> bool:
+        """Whether there is a whole hop, or the last part of a segment."""
+        segment = self._segments[0]
+        return segment.queued >= hop or (segment.ended and segment.queued > 0)
 
     @property
-    def _length(self) -> int:
-        return self._signal_start + len(self._signal)
+    def over(self) -> bool:
+        """Whether the segment in hand has ended and all of it was taken."""
+        segment = self._segments[0]
+        return segment.ended and not segment.queued
 
-    def feed(self, block: Block) -> list[Pick]:
-        """The picks that this block settles, in order of time for each window."""
-        picks = []
-        if block.starts_segment:
-            picks = self.flush()
-        self._stream: Stream = block.stream
-        self._anchors.append((self._length, replace(block, samples=block.samples[:0])))
-        samples = block.samples if self._highpass is None else self._highpass.feed(block.samples)
-        self._signal = np.concatenate([self._signal, samples])
-        while self._length >= self._next_end:
-            until = self._next_end - self._card.stream.lookahead
-            picks += self._advance(self._next_end, until, self._next_end)
-            self._next_end += self._card.stream.hop
-        self._forget()
-        return picks
+    @property
+    def length(self) -> int:
+        """Samples of the segment in hand."""
+        return self._segments[0].length
 
-    def flush(self) -> list[Pick]:
-        """Ends the segment (a gap, or the end of the data): the picks among its last cells."""
-        stride = self._card.cells.stride
-        length = self._length
-        if not length:
-            return []
-        grid = 8 * stride
-        end = -(-length // grid) * grid
-        picks = self._advance(end, -(-length // stride) * stride, length)
-        picks += [self._pick(onset, length) for onset in self._finder.flush() if onset.sample < length]
-        self._reset()
-        return picks
+    @property
+    def cells(self) -> int:
+        """Cells of the segment in hand, so far without end if it has none."""
+        segment = self._segments[0]
+        return -(-segment.length // self._card.cells.stride) if segment.ended else OPEN
 
-    def _advance(self, end: int, until: int, now: int) -> list[Pick]:
-        """Evaluates the window that ends at sample `end` and settles the cells up to sample `until`."""
-        window_length, stride = self._card.input.window, self._card.cells.stride
-        first, last = self._cells_done, until // stride
-        if last <= first:
-            return []
-        start = end - window_length
-        have_from, have_to = max(start, self._signal_start), min(end, self._length)
-        valid = slice(have_from - start, have_to - start)
-        held = len(self._shown)
-        fresh = self._normalise.feed(self._signal[held : have_to - self._signal_start])
-        self._shown = np.concatenate([self._shown, fresh])
-        window = np.zeros((window_length, 3), np.float32)
-        window[valid] = self._shown[have_from - self._signal_start : have_to - self._signal_start]
-        logits, offset = self._network.infer(self._normalise.window(window))
-        take = slice(first - start // stride, last - start // stride)
-        cells = decode(first, logits[take], offset[take], self._card.cells.offset)
-        self._cells_done = last
-        return [self._pick(onset, now) for onset in self._finder.feed(cells)]
+    def take(self, n: int) -> Samples:
+        """The next n samples (n, 3) of the segment, or those that are left."""
+        segment = self._segments[0]
+        parts, wanted = [], min(n, segment.queued)
+        segment.queued -= wanted
+        while wanted:
+            head = segment.waiting.popleft()
+            if len(head) > wanted:
+                segment.waiting.appendleft(head[wanted:])
+                head = head[:wanted]
+            wanted -= len(head)
+            parts.append(head)
+        return parts[0] if len(parts) == 1 else np.concatenate([np.zeros((0, 3)), *parts])
 
-    def _forget(self) -> None:
-        surplus = len(self._signal) - self._keep
-        if surplus > self._keep:  # seldom, so that the copy is paid once per several windows
-            surplus = min(surplus, len(self._shown))
-            self._signal = self._signal[surplus:].copy()
-            self._shown = self._shown[surplus:].copy()
-            self._signal_start += surplus
-            while len(self._anchors) > 1 and self._anchors[1][0] <= self._signal_start:
-                self._anchors.popleft()
+    def heard(self, filtered: Samples) -> None:
+        """What was taken, after the filter (n, 3)."""
+        n = len(filtered)
+        if self._filled + n > len(self._signal):
+            kept = self._signal[self._filled - self._keep : self._filled].copy()
+            self._signal[: self._keep] = kept
+            self._filled = self._keep
+            self._forget_anchors(self._heard - self._keep)
+        self._signal[self._filled : self._filled + n] = filtered
+        self._filled += n
+        self._heard += n
 
-    def _anchor(self, sample: float) -> tuple[int, Block]:
-        return next(anchor for anchor in reversed(self._anchors) if anchor[0] <= max(sample, 0.0))
+    def _forget_anchors(self, before: int) -> None:
+        anchors = self._segments[0].anchors
+        while len(anchors) > 1 and anchors[1].sample <= before:
+            anchors.popleft()
 
-    def _pick(self, found: Onset, now: int) -> Pick:
+    def leave(self) -> None:
+        """Goes on to the next segment."""
+        self._segments.popleft()
+        self._begin()
+
+    def pick(self, found: Onset) -> Pick:
+        """What the world sees of an onset in the segment in hand."""
         card = self._card
         onset = replace(found, sample=found.sample - card.bias_s[found.phase] * self._rate)
-        index, block = self._anchor(onset.sample)
-        time_ns = block.start_ns + round((onset.sample - index) * NS / self._rate)
+        anchor = self._anchor(onset.sample)
+        block, stream = anchor.block, anchor.block.stream
+        time_ns = block.start_ns + round((onset.sample - anchor.sample) * NS / self._rate)
         snr_db, amp = self._strength(onset)
+        cell_ns = round(card.cells.stride * NS / self._rate)
         return Pick(
-            id=pick_id(
-                self._stream.instrument,
-                onset.phase,
-                time_ns,
-                round(card.cells.stride * NS / self._rate),
-                card.identity,
-            ),
-            station=self._stream.station_id,
-            channels=tuple(code for code in self._stream.channels if code),
+            id=pick_id(stream.instrument, onset.phase, time_ns, cell_ns, card.identity),
+            station=stream.station_id,
+            channels=tuple(code for code in stream.channels if code),
             phase=onset.phase,
             time_ns=time_ns,
             prob=onset.prob,
             sigma=card.sigma_s[onset.phase],
             snr_db=snr_db,
-            amp=amp,
+            amp=amp / anchor.scale,
+            amp_unit=anchor.unit,
             clock=block.clock,
             clock_sigma=block.sigma_s,
-            latency_s=(now - onset.sample) / self._rate,
+            latency_s=(self._heard - onset.sample) / self._rate,
             model=card.identity,
         )
+
+    def _anchor(self, sample: float) -> _Anchor:
+        anchors = self._segments[0].anchors
+        return next(anchor for anchor in reversed(anchors) if anchor.sample <= max(sample, 0.0))
 
     def _strength(self, onset: Onset) -> tuple[float | None, float]:
         """SNR in dB (rms after over rms before, the component where it is largest), None where no noise is
         known, and peak amplitude."""
-        at = round(onset.sample) - self._signal_start
+        at = round(onset.sample) - (self._heard - self._filled)
         before = [max(0, at - round(s * self._rate)) for s in NOISE_S]
         noise = self._signal[before[0] : before[1]]
-        signal = self._signal[max(at, 0) : at + round(SIGNAL_S * self._rate)]
+        signal = self._signal[max(at, 0) : min(at + round(SIGNAL_S * self._rate), self._filled)]
         amp = float(np.abs(signal).max(initial=0.0))
         if not len(signal) or not len(noise):
             return None, amp

@@ -1,7 +1,8 @@
 """What the network is shown: the same code on the station and in training, so that there is no skew.
 
 Two steps, both causal and with their state kept: a high-pass, and the scaling that the model's card names.
-Windows are cut from the result.
+Both take any number of streams side by side, each with a state of its own: what a stream becomes does not
+depend on its neighbours, nor on how it is cut, to the last bit.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,36 +20,55 @@ REPRESENTABLE = (1e-200, 1e200)
 
 Samples = NDArray[np.float64]
 Window = NDArray[np.float32]
+Streams = slice | NDArray[np.intp]
+"""Which of the streams side by side."""
+ALL = slice(None)
 
 
 class HighPass:
-    """Second-order Butterworth high-pass over a stream of shape (n, channels), state kept between calls.
+    """Second-order Butterworth high-pass over streams of three components, state kept between calls.
 
     It is causal, so no energy runs ahead of an onset, and it starts as if the first sample had lasted
     forever, so that an offset of the digitizer makes no step. A component that stands still becomes
     exactly zero: normalisation would blow the filter's rounding up to a signal.
     """
 
-    def __init__(self, corner_hz: float, rate: float) -> None:
+    def __init__(self, corner_hz: float, rate: float, streams: int = 1) -> None:
         self._sos = butter(2, corner_hz, "highpass", fs=rate, output="sos")
-        self._steady = sosfilt_zi(self._sos)
-        self._state: NDArray[np.float64] | None = None
+        self._steady = sosfilt_zi(self._sos)[0]
+        self._state = np.zeros((2, streams, 3))
+        self._floor = np.zeros((streams, 3))
+        self._new = np.ones(streams, bool)
 
-    def reset(self) -> None:
-        """Forgets the stream: the next call begins a new segment."""
-        self._state = None
+    def widen(self, streams: int) -> None:
+        """More streams, the new ones at their beginning."""
+        more = streams - len(self._new)
+        self._state = np.pad(self._state, ((0, 0), (0, more), (0, 0)))
+        self._floor = np.pad(self._floor, ((0, more), (0, 0)))
+        self._new = np.pad(self._new, (0, more), constant_values=True)
 
-    def feed(self, samples: Samples) -> Samples:
-        """Filters the next samples. Any chunking of a stream gives the same output bit for bit."""
+    def reset(self, streams: Streams = ALL) -> None:
+        """Forgets these streams: their next samples begin new segments."""
+        self._new[streams] = True
+
+    def feed(self, samples: Samples, streams: Streams = ALL) -> Samples:
+        """Filters the next samples (n, streams, 3) of these streams."""
         if not len(samples):
             return samples
-        if self._state is None:
-            self._state = self._steady[:, :, None] * samples[0]
-            self._floor = ROUNDING * np.abs(samples[0])
-        filtered, self._state = sosfilt(self._sos, samples, axis=0, zi=self._state)
-        filtered[np.abs(filtered) <= self._floor + ROUNDING * np.abs(samples)] = 0.0
+        state, floor, new = self._state[:, streams], self._floor[streams], self._new[streams]
+        if new.any():
+            state = np.where(new[:, None], self._steady[:, None, None] * samples[0], state)
+            floor = np.where(new[:, None], ROUNDING * np.abs(samples[0]), floor)
+        filtered, (state,) = sosfilt(self._sos, samples, axis=0, zi=state[None])
+        self._state[:, streams], self._floor[streams], self._new[streams] = state, floor, False
+        filtered[np.abs(filtered) <= floor + ROUNDING * np.abs(samples)] = 0.0
         # One memory layout whatever the chunk, or sums over it would differ in their last bit.
         return np.ascontiguousarray(filtered, dtype=np.float64)
+
+
+def highpassed(samples: Samples, corner_hz: float, rate: float) -> Samples:
+    """A whole segment (n, 3) as `HighPass` turns it out."""
+    return HighPass(corner_hz, rate).feed(samples[:, None])[:, 0]
 
 
 class Normaliser(Protocol):
@@ -58,11 +78,13 @@ class Normaliser(Protocol):
     block: int
     """Samples: `feed` takes whole blocks, the last call before a reset excepted."""
 
-    def feed(self, samples: Samples) -> Window: ...
+    def feed(self, samples: Samples, streams: Streams = ALL) -> Window: ...
 
-    def window(self, window: Window) -> Window: ...
+    def window(self, windows: Window) -> Window: ...
 
-    def reset(self) -> None: ...
+    def reset(self, streams: Streams = ALL) -> None: ...
+
+    def widen(self, streams: int) -> None: ...
 
 
 class RunningAsinh:
@@ -78,46 +100,52 @@ class RunningAsinh:
     a strong S are steps high where division by the maximum erases them.
     """
 
-    def __init__(self, gain: float, clip: float, block: int, memory: int, rise: float) -> None:
+    def __init__(self, streams: int, gain: float, clip: float, block: int, memory: int, rise: float) -> None:
         if not (isinstance(block, int) and isinstance(memory, int)):
             raise ValueError("block and memory must be whole numbers")
         if not all(0 < value < np.inf for value in (gain, clip, block, memory, rise)):
             raise ValueError("gain, clip, block, memory and rise must be above 0")
         self.block = block
         self._gain, self._clip, self._memory, self._rise = gain, clip, memory, rise
-        self.reset()
+        self._level = np.zeros((streams, 3))
+        self._seen = np.zeros((streams, 3), np.int64)
 
-    def reset(self) -> None:
-        """A new segment: the level begins with its first block."""
-        self._level: NDArray[np.float64] | None = None
-        self._seen: NDArray[np.int64] = np.zeros(0, np.int64)
+    def widen(self, streams: int) -> None:
+        """More streams, the new ones at their beginning."""
+        more = ((0, streams - len(self._seen)), (0, 0))
+        self._level, self._seen = np.pad(self._level, more), np.pad(self._seen, more)
 
-    def feed(self, samples: Samples) -> Window:
-        """Samples (n, 3), or (n, streams, 3) of several streams side by side, to the same in float32. A
-        component that is exactly zero in a block is so in the result, and its level stays."""
+    def reset(self, streams: Streams = ALL) -> None:
+        """New segments of these streams: their levels begin with their first blocks."""
+        self._level[streams], self._seen[streams] = 0.0, 0
+
+    def feed(self, samples: Samples, streams: Streams = ALL) -> Window:
+        """The next samples (n, streams, 3) of these streams to the same in float32. A component that is
+        exactly zero in a block is so in the result, and its level stays."""
         out = np.empty(samples.shape, np.float32)
+        level, seen = self._level[streams], self._seen[streams]
         for start in range(0, len(samples), self.block):
             piece = samples[start : start + self.block]
-            scale = self._gain / self._follow(np.abs(piece).mean(axis=0, dtype=np.float64))
+            scale = self._gain / self._follow(np.abs(piece).mean(axis=0, dtype=np.float64), level, seen)
             out[start : start + self.block] = piece * scale
+        self._level[streams], self._seen[streams] = level, seen
         np.arcsinh(out, out=out)
         return np.clip(out, -self._clip, self._clip, out=out)
 
-    def _follow(self, mean: Samples) -> Samples:
+    def _follow(self, mean: Samples, level: Samples, seen: NDArray[np.int64]) -> Samples:
+        """`level` and `seen` after a block of this mean, changed in place; the level itself."""
         live = mean > 0
-        if self._level is None:
-            self._level, self._seen = np.zeros(mean.shape), np.zeros(mean.shape, np.int64)
         height = np.log(np.clip(mean, *REPRESENTABLE))
-        first = live & (self._seen == 0)
-        self._level[first] = height[first]
-        self._seen += live
-        settled = np.where(self._seen >= self._memory, -self._rise, -np.inf)
-        change = np.clip(height - self._level, settled, self._rise)
-        self._level += np.where(live, change / np.clip(self._seen, 1, self._memory), 0.0)
-        return np.exp(self._level)
+        first = live & (seen == 0)
+        level[first] = height[first]
+        seen += live
+        settled = np.where(seen >= self._memory, -self._rise, -np.inf)
+        change = np.clip(height - level, settled, self._rise)
+        level += np.where(live, change / np.clip(seen, 1, self._memory), 0.0)
+        return np.exp(level)
 
-    def window(self, window: Window) -> Window:
-        return window
+    def window(self, windows: Window) -> Window:
+        return windows
 
 
 class MaxAbs:
@@ -125,24 +153,32 @@ class MaxAbs:
 
     block = 1
 
-    def feed(self, samples: Samples) -> Window:
+    def __init__(self, streams: int) -> None:
+        """There is nothing to keep of any stream."""
+
+    def widen(self, streams: int) -> None:
+        """Nothing is kept."""
+
+    def reset(self, streams: Streams = ALL) -> None:
+        """Nothing is kept."""
+
+    def feed(self, samples: Samples, streams: Streams = ALL) -> Window:
         return samples.astype(np.float32)
 
-    def window(self, window: Window) -> Window:
-        """Windows (T, 3), zero where there is no signal, to the same."""
-        scaled: Window = window / (np.max(np.abs(window), axis=0) + np.float32(1e-6))
+    def window(self, windows: Window) -> Window:
+        """Windows (…, T, 3), zero where there is no signal, to the same."""
+        largest = np.max(np.abs(windows), axis=-2, keepdims=True)
+        scaled: Window = windows / (largest + np.float32(1e-6))
         return scaled
-
-    def reset(self) -> None:
-        """Nothing is kept."""
 
 
 NORMALISATIONS: Mapping[str, Callable[..., Normaliser]] = {"running-asinh": RunningAsinh, "max-abs": MaxAbs}
 """By the name that a card gives."""
 
 
-def normaliser(spec: Mapping[str, Any]) -> Normaliser:
-    """The rule a card's `input.normalisation` describes: {"name": …, further parameters}.
+def normaliser(spec: Mapping[str, Any], streams: int = 1) -> Normaliser:
+    """The rule a card's `input.normalisation` describes: {"name": …, further parameters}, for so many
+    streams.
 
     ValueError for a name this version does not know, TypeError for parameters that are not the rule's.
     """
@@ -151,4 +187,4 @@ def normaliser(spec: Mapping[str, Any]) -> Normaliser:
     if name not in NORMALISATIONS:
         known = ", ".join(sorted(NORMALISATIONS))
         raise ValueError(f"normalisation {name!r} is not known to this version (known: {known})")
-    return NORMALISATIONS[name](**parameters)
+    return NORMALISATIONS[name](streams, **parameters)

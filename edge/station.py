@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
 
 from edge.archive import that_go_together
+from edge.bank import Bank
 from edge.model import Network
 from edge.pick import NS, Phase, Pick
 from edge.picker import Picker
@@ -84,8 +85,8 @@ class Station:
         report: Report,
         channels: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
-        self._network = network
-        self._thresholds = thresholds
+        self._rate = network.card.input.rate_hz
+        self._bank = Bank(network, thresholds)
         self._report = report
         self._channels = channels or {}
         self._keepers: dict[str, Timekeeper] = {}
@@ -95,68 +96,77 @@ class Station:
         self._told: set[str] = set()
 
     def feed(self, packet: Packet, arrival_ns: int | None = None) -> list[Pick]:
-        """The picks that this packet settles. `arrival_ns`: when its last byte came, UTC nanoseconds;
-        needed where the wire carries no UTC time. Packets whose rate or channels cannot be picked are
-        reported once and skipped; what else the instrument sends, and the others, go on."""
+        """The picks that this packet settles: `take` and `run`."""
+        self.take(packet, arrival_ns)
+        return self.run()
+
+    def run(self) -> list[Pick]:
+        """The picks that all taken packets settle. Cheapest where many have been taken."""
+        return self._bank.run()
+
+    def take(self, packet: Packet, arrival_ns: int | None = None) -> None:
+        """Queues a packet. `arrival_ns`: when its last byte came, UTC nanoseconds; needed where the wire
+        carries no UTC time. Packets whose rate or channels cannot be picked are reported once and skipped;
+        what else the instrument sends, and the others, go on."""
         key = packet.stream.instrument
         keeper = self._keepers.setdefault(key, Timekeeper())
         if arrival_ns is not None:
             self._heard_ns[key] = arrival_ns
         try:
-            return self._take(key, keeper.feed(packet, arrival_ns))
+            self._sort(key, keeper.feed(packet, arrival_ns))
         except ValueError as error:
             self._skip(key, error)
-            return []
 
     def rest(self, now_ns: int) -> list[Pick]:
         """As time passes: ends the segments of instruments silent for 10 s, as their data may never go on."""
-        picks = []
         for key, heard_ns in list(self._heard_ns.items()):
             if now_ns < heard_ns:  # the clock was set back
                 self._heard_ns[key] = now_ns
             elif now_ns - heard_ns > SILENCE_S * NS:
                 del self._heard_ns[key]
-                picks += self._finish(key)
-        return picks
+                self._finish(key)
+        return self.run()
 
     def flush(self) -> list[Pick]:
         """Ends all segments: the picks among the last samples of each instrument. Reports what its time line
         had to break or drop, unless that is known already."""
-        return [pick for key in self._keepers for pick in self._finish(key)]
+        for key in self._keepers:
+            self._finish(key)
+        return self.run()
 
-    def _finish(self, key: str) -> list[Pick]:
-        picks = self._take(key, self._keepers[key].flush()) + self._begin(key)
+    def _finish(self, key: str) -> None:
+        self._sort(key, self._keepers[key].flush())
+        self._begin(key)
         if chain := self._chains.get(key):
-            picks += self._end(chain)
+            self._end(chain)
             self._summarize(key, chain)
-        return picks
 
-    def _take(self, key: str, items: Sequence[Packet | ClockStep]) -> list[Pick]:
-        picks: list[Pick] = []
+    def _sort(self, key: str, items: Sequence[Packet | ClockStep]) -> None:
         for item in items:
             chain = self._chains.get(key)
             if isinstance(item, Packet):
-                picks += self._route(key, chain, item)
+                self._route(key, chain, item)
             elif chain:
-                picks += self._pick(chain, chain.timeline.restart(item.reason))
-        return picks
+                self._queue(chain, chain.timeline.restart(item.reason))
 
-    def _route(self, key: str, chain: _Chain | None, packet: Packet) -> list[Pick]:
+    def _route(self, key: str, chain: _Chain | None, packet: Packet) -> None:
         try:
             if packet.rate is None:
                 raise ValueError("its sample rate is not known; give --rate")
             check_rate(packet.rate)
         except ValueError as error:
             self._skip(key, error)
-            return self._end(chain) if chain else []  # good packets may never come again
+            if chain:
+                self._end(chain)  # good packets may never come again
+            return
         if chain and (key in self._channels or set(packet.stream.channels) <= set(chain.channels)):
             chain.scale, chain.unit = _scale(packet)
-            return self._pick(chain, chain.timeline.feed(packet))
+            self._queue(chain, chain.timeline.feed(packet))
+            return
         waiting = self._new.setdefault(key, [])
         waiting.append(packet)
-        if chain is None and key not in self._channels and not _shown(waiting):
-            return []
-        return self._begin(key)
+        if chain or key in self._channels or _shown(waiting):
+            self._begin(key)
 
     def clocks(self) -> list[str]:
         """One line per instrument whose clock was compared with UTC."""
@@ -166,45 +176,45 @@ class Station:
             if (ppm := keeper.rate_error_ppm) is not None
         ]
 
-    def _begin(self, key: str) -> list[Pick]:
+    def _begin(self, key: str) -> None:
         """Starts the chain of the channels that wait, over where there was one, and feeds it with them."""
         waiting = self._new.pop(key, [])
         counts = Counter(code for packet in waiting for code in packet.stream.channels)
         if not counts:
-            return []
+            return
         announced = self._channels.get(key)
         channels = announced or _in_order(that_go_together(counts))
-        picks: list[Pick] = []
         before = self._chains.get(key)
         if before:
             together = dict.fromkeys((*before.channels, *channels))
             if len(together) > 3 and len(channels) < 3:
                 was, now = ", ".join(before.channels), ", ".join(channels)
                 self._skip(key, ValueError(f"{now} beside {was}"))
-                return []
+                return
             channels = _in_order(together) if len(together) <= 3 else channels
-            picks = self._end(self._chains.pop(key))
+            self._end(self._chains.pop(key))
             self._summarize(key, before)
             was, now = ",".join(before.channels), ",".join(channels)
             self._report(f"{key}: sends {now} instead of {was} now, starting over")
-        rate = self._network.card.input.rate_hz
         try:
-            timeline = Timeline(channels, rate) if announced else Timeline(channels, rate, LIVE_LAG_S)
+            lag = () if announced else (LIVE_LAG_S,)
+            timeline = Timeline(channels, self._rate, *lag)
         except ValueError as error:
             self._skip(key, error)
-            return picks
-        chain = _Chain(channels, timeline, Picker(self._network, self._thresholds), FlatWatch(rate))
+            return
+        picker = before.picker if before else self._bank.open()
+        chain = _Chain(channels, timeline, picker, FlatWatch(self._rate))
         self._chains[key] = chain
         for packet in waiting:
             if announced or set(packet.stream.channels) <= set(channels):
-                picks += self._route(key, chain, packet)
+                self._route(key, chain, packet)
             else:
                 beside = ", ".join(packet.stream.channels)
                 self._skip(key, ValueError(f"{beside} beside {', '.join(channels)}"))
-        return picks
 
-    def _end(self, chain: _Chain) -> list[Pick]:
-        return self._pick(chain, chain.timeline.flush()) + self._in_units(chain, chain.picker.flush())
+    def _end(self, chain: _Chain) -> None:
+        self._queue(chain, chain.timeline.flush())
+        chain.picker.end()
 
     def _summarize(self, key: str, chain: _Chain) -> None:
         summary = chain.timeline.stats.summary()
@@ -218,11 +228,7 @@ class Station:
             self._told.add(line)
             self._report(line)
 
-    def _in_units(self, chain: _Chain, picks: list[Pick]) -> list[Pick]:
-        return [replace(pick, amp=pick.amp / chain.scale, amp_unit=chain.unit) for pick in picks]
-
-    def _pick(self, chain: _Chain, blocks: list[Block]) -> list[Pick]:
-        picks = []
+    def _queue(self, chain: _Chain, blocks: list[Block]) -> None:
         for block in blocks:
             if not chain.introduced:
                 chain.introduced = True
@@ -234,10 +240,9 @@ class Station:
                     )
             for line in chain.flat.feed(block):
                 self._report(line)
-            picks += self._in_units(chain, chain.picker.feed(block))
+            chain.picker.feed(block, chain.scale, chain.unit)
         while chain.timeline.stats.events:
             self._report(chain.timeline.stats.events.popleft())
-        return picks
 
 
 def _shown(waiting: Sequence[Packet]) -> bool:

@@ -21,7 +21,24 @@ COLUMNS = (
     "trace_S_arrival_sample",
     "trace_sampling_rate_hz",
 )
-TINY = ("-n", 4, "-S", 8, "-T", 512, "--steps", 4, "--epoch", 2, "--batch", 4, "--learning-rate", 0.01)
+TINY = (
+    "-n",
+    4,
+    "-S",
+    8,
+    "-T",
+    512,
+    "--backbone",
+    "wide",
+    "--steps",
+    4,
+    "--epoch",
+    2,
+    "--batch",
+    4,
+    "--learning-rate",
+    0.01,
+)
 
 
 def _event(seed, split):

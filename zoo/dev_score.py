@@ -1,17 +1,16 @@
 """How good a network is in passing: F1 on labelled traces through the picker that streams."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from edge.card import Card
-from edge.picker import Picker
-from edge.timeline import Block, Timeline
+from edge.cells import PHASES
 from zoo.data.seisbench import Trace, read_rows, read_traces
-from zoo.network import predict
-from zoo.passes import WindowAnswerer, WindowRecorder, coarse
-from zoo.runner import packet_of
+from zoo.network import KerasNetwork
+from zoo.runner import TOGETHER, batched, trace_picks
 from zoo.scores.scoring import TOLERANCES_S, Labels, TracePick, best, compare, labels_of
 
 MOST_DEV_TRACES = 2000
@@ -26,41 +25,34 @@ def dev_traces(folder: Path) -> list[Trace]:
     return list(read_traces(folder, "dev", set(names[:: -(-len(names) // MOST_DEV_TRACES)])))
 
 
+def coarse(card: Card, hop: int) -> Card:
+    """The card with a longer hop, at most this and what the window allows: the same cells from fewer
+    windows, as long as a network looks hardly farther back than ahead."""
+    step = 8 * card.cells.stride
+    longest = min(hop, card.input.window - 2 * card.stream.delays[-1] * card.cells.stride - step)
+    return replace(card, stream=replace(card.stream, hop=max(longest // step * step, card.stream.hop)))
+
+
 class DevScore:
     """F1 on labelled traces, by the picker that streams, quick enough to be asked every epoch."""
 
     def __init__(self, card: Card, traces: list[Trace]) -> None:
         self._card = coarse(card, EVALUATION_HOP)
+        self._traces = traces
         self._labels: list[Labels] = [labels_of(trace) for trace in traces]
-        self._blocks: list[list[Block]] = []
-        for trace in traces:
-            packet = packet_of(trace)
-            timeline = Timeline(packet.stream.channels, card.input.rate_hz)
-            self._blocks.append([*timeline.feed(packet), *timeline.flush()])
-        recorder = WindowRecorder(self._card)
-        self._walk(recorder)
-        self._windows = np.stack(recorder.windows)[:, None]
 
     def __len__(self) -> int:
         """Traces."""
         return len(self._labels)
 
-    def _walk(self, network: WindowRecorder | WindowAnswerer) -> dict[str, list[TracePick]]:
-        thresholds = dict.fromkeys(self._card.thresholds, EVALUATION_THRESHOLD)
-        picks = {}
-        for labels, blocks in zip(self._labels, self._blocks, strict=True):
-            picker = Picker(network, thresholds)
-            found = [pick for block in blocks for pick in picker.feed(block)] + picker.flush()
-            picks[labels.name] = [TracePick(p.phase, p.time_ns / 1e9, p.prob) for p in found]
-        return picks
-
     def __call__(self, model: keras.Model) -> dict[str, float]:
         """F1 by phase and tolerance at the best threshold, e.g. "P@0.5", and their mean as "score"."""
-        out = predict(model, self._windows)
-        answerer = WindowAnswerer(self._card, out["cls"][:, -1], out["ofs"][:, -1, :, 0])
-        picks = self._walk(answerer)
+        network = KerasNetwork(self._card, model)
+        picks: dict[str, list[TracePick]] = {}
+        for some in batched(self._traces, TOGETHER):
+            picks |= trace_picks(network, some, EVALUATION_THRESHOLD)
         scores = {}
-        for phase in self._card.thresholds:
+        for phase in PHASES:
             comparison = compare(self._labels, picks, phase)
             for tolerance in (TOLERANCES_S[0], TOLERANCES_S[-1]):
                 scores[f"{phase}@{tolerance}"] = best(comparison, tolerance).f1

@@ -22,7 +22,7 @@ class DistilledMixer:
         self._mixer = mixer
         self._model = teacher.model
         card = teacher.card
-        self._cells = (card.input.window - card.stream.lookahead) // card.cells.stride
+        self._cells = card.input.window // card.cells.stride - card.stream.delays[-1]
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """As `Mixer`."""

@@ -18,6 +18,7 @@ from edge.cells import PHASES
 from edge.model import Network
 from edge.pick import Phase, Pick, parse_time
 from zoo.data.seisbench import read_rows, read_traces
+from zoo.runner import TOGETHER, batched
 from zoo.scores import scoring
 from zoo.scores.continuous import Span, clipped
 from zoo.scores.measure import (
@@ -28,7 +29,7 @@ from zoo.scores.measure import (
     measure_rates,
     rates_by_source,
 )
-from zoo.scores.pickfile import PickTrace, read_records, read_station_picks, stored_picker
+from zoo.scores.pickfile import PickTraces, read_records, read_station_picks, stored_picker
 from zoo.scores.report import report
 from zoo.scores.scoring import Comparison
 
@@ -77,15 +78,15 @@ def open_model(path: Path) -> Network | None:
     return network
 
 
-def picker_for(path: Path, network: Network | None, picker: str | None) -> PickTrace:
-    """What picks a labelled trace: the model, or a look-up in the picks file (one `picker` of several).
+def picker_for(path: Path, network: Network | None, picker: str | None) -> PickTraces:
+    """What picks labelled traces: the model, or a look-up in the picks file (one `picker` of several).
 
     Raises ValueError for a file of another kind, and, when called, for a trace that the file lacks.
     """
     if network is not None:
         from zoo.runner import trace_picks
 
-        return lambda trace: trace_picks(network, trace, PICK_THRESHOLD)
+        return lambda traces: trace_picks(network, traces, PICK_THRESHOLD)
     if not path.name.endswith((".json", ".json.gz")):
         raise ValueError(
             f"{path.name}: --data takes a .tflite or .keras model, or picks in .json or .json.gz"
@@ -93,14 +94,15 @@ def picker_for(path: Path, network: Network | None, picker: str | None) -> PickT
     return stored_picker(path, picker)
 
 
-def run_traces(pick_trace: PickTrace, folder: Path, split: str | None) -> Run:
+def run_traces(pick_traces: PickTraces, folder: Path, split: str | None) -> Run:
     """Picks every trace of a SeisBench folder and compares the picks with its labels."""
     labels, picks = [], {}
     rows = read_rows(folder, split)
     distance_km = {row["trace_name"]: _distance_km(row) for row in rows}
-    for trace in tqdm(read_traces(folder, split), "picking", len(rows), disable=not sys.stderr.isatty()):
-        labels.append(scoring.labels_of(trace, distance_km[trace.name]))
-        picks[trace.name] = pick_trace(trace)
+    traces = tqdm(read_traces(folder, split), "picking", len(rows), disable=not sys.stderr.isatty())
+    for some in batched(traces, TOGETHER):
+        labels += [scoring.labels_of(trace, distance_km[trace.name]) for trace in some]
+        picks |= pick_traces(some)
     return Run(labels, picks, {phase: scoring.compare(labels, picks, phase) for phase in PHASES})
 
 

@@ -1,5 +1,6 @@
 """Keras picking models under the station's own picker."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,38 +9,76 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.card import Card, CardError, card_path
-from edge.model import Floats
-from zoo.pickers.lppn import BilinearDouble
+from edge.model import Floats, Memory, due, moved_on
+from edge.preprocess import normaliser
+from zoo.pickers.lppn import BilinearDouble, LPPNConfig
+from zoo.pickers.polyphase import fill
+from zoo.pickers.stream import BEFORE, build_stream
 
 Windows = NDArray[np.float32]
 LAYERS = {"BilinearDouble": BilinearDouble}
 """Layers of our own that a saved model may hold."""
+BATCH = 64
 
 
 class KerasNetwork:
-    """A Keras picking model with the card of its training run, as `edge.picker.Picker` takes it."""
+    """A Keras picking model with the card of its training run: every hop, the window up to it."""
 
     def __init__(self, card: Card, model: keras.Model) -> None:
         self.card = card
         self.model = model
+        self._rule = normaliser(card.input.normalisation)
 
-    def infer(self, window: Floats) -> tuple[Floats, Floats]:
-        logits, offsets = self.infer_many(window[None])
-        return logits[0], offsets[0]
+    def begin(self, streams: int) -> Memory:
+        """As `edge.model.Network`."""
+        return [np.zeros((streams, self.card.input.window, 3), np.float32)]
 
-    def infer_many(self, windows: Windows) -> tuple[Floats, Floats]:
-        """Windows (b, T, 3) to logits (b, cells, 3) and raw offsets (b, cells) of the network's final
-        head."""
-        out = predict(self.model, windows[:, None])
-        return out["cls"][:, -1], out["ofs"][:, -1, :, 0]
+    def step(self, samples: Floats, memory: Memory) -> tuple[Floats, Floats]:
+        """As `edge.model.Network`."""
+        windows = self._rule.window(moved_on(memory, samples))
+        out = predict(self.model, {"x": windows[:, None]})
+        return due(out["cls"], self.card), due(out["ofs"][..., 0], self.card)
 
 
-def predict(model: keras.Model, x: Windows, batch_size: int = 64) -> dict[str, NDArray[np.float32]]:
+class KerasStream:
+    """A causal Keras picking model in its stream form: what the station's int8 model is held against."""
+
+    def __init__(self, card: Card, model: keras.Model) -> None:
+        """`model`: as trained, by whole windows."""
+        self.card = card
+        config = replace(LPPNConfig(**card.training["network"]), upsampling="polyphase")
+        self.model = fill(build_stream(config, card.stream.hop), model)
+
+    def begin(self, streams: int) -> Memory:
+        """As `edge.model.Network`."""
+        shapes = ((BEFORE, 3), *(self.model.input[name].shape[1:] for name in ("state", "sums")))
+        return [np.zeros((streams, *shape), np.float32) for shape in shapes]
+
+    def step(self, samples: Floats, memory: Memory) -> tuple[Floats, Floats]:
+        """As `edge.model.Network`."""
+        out = predict(self.model, self.inputs(samples, memory))
+        memory[0][:] = np.concatenate([memory[0], samples], axis=1)[:, -BEFORE:]
+        memory[1][:], memory[2][:] = out["next_state"], out["next_sums"]
+        return out["cls"], out["ofs"][..., 0]
+
+    def inputs(self, samples: Floats, memory: Memory) -> dict[str, Floats]:
+        """What the model is given for a step."""
+        x = np.concatenate([memory[0], samples], axis=1)[:, None]
+        return {"x": x, "state": memory[1].copy(), "sums": memory[2].copy()}
+
+
+def predict(model: keras.Model, inputs: dict[str, Windows]) -> dict[str, NDArray[np.float32]]:
     """The model's outputs as numpy arrays. The last batch is filled up, so that no backend compiles twice."""
-    surplus = -len(x) % batch_size
-    padded = np.concatenate([x, np.zeros((surplus, *x.shape[1:]), x.dtype)])
-    out: dict[str, Any] = model.predict(padded, batch_size=batch_size, verbose=0)
-    return {name: np.asarray(values[: len(x)]) for name, values in out.items()}
+    count = len(inputs["x"])
+    padded = {
+        name: np.concatenate([x, np.zeros((-count % BATCH, *x.shape[1:]), x.dtype)])
+        for name, x in inputs.items()
+    }
+    parts: list[dict[str, Any]] = []
+    for at in range(0, count, BATCH):
+        some = {name: x[at : at + BATCH] for name, x in padded.items()}
+        parts.append(model.predict_on_batch(some if isinstance(model.input, dict) else some["x"]))
+    return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
 
 
 def load_keras(path: Path) -> KerasNetwork:

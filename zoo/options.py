@@ -81,7 +81,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("-n", type=int, default=10, help="base width (default 10)")
     parser.add_argument("-S", type=int, default=8, help="stride, samples a cell (default 8)")
     parser.add_argument(
-        "--backbone", choices=BACKBONES, default="wide", help="of the network (default wide)"
+        "--backbone", choices=BACKBONES, default="causal", help="of the network (default causal)"
     )  # fmt: skip
     parser.add_argument(
         "--delays", type=int, nargs="+", metavar="CELLS",

@@ -1,7 +1,10 @@
 """Runs a model over labelled traces and archives through the station's own timeline and picker."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,11 +14,22 @@ from edge.pick import NS, Phase, Pick
 from edge.station import Station
 from firmware_bridge.packet import Packet, Stream
 from zoo.data.seisbench import Trace
-from zoo.passes import through
 from zoo.scores.scoring import TracePick
 
 FLOAT_PEAK = 2.0**23
 """Traces in physical units are scaled to this peak: a 24-bit digitizer at full scale."""
+
+
+TOGETHER = 64
+"""Traces picked at a time: in batches that a network likes, of samples that memory holds."""
+Item = TypeVar("Item")
+
+
+def batched(items: Iterable[Item], n: int) -> Iterator[list[Item]]:
+    """Lists of n, the last one what is left."""
+    walk = iter(items)
+    while some := list(islice(walk, n)):
+        yield some
 
 
 def packet_of(trace: Trace) -> Packet:
@@ -30,17 +44,21 @@ def packet_of(trace: Trace) -> Packet:
     return Packet(stream, 0, trace.rate, samples, "unknown")
 
 
-def trace_picks(network: Network, trace: Trace, threshold: float) -> list[TracePick]:
-    """Picks on one labelled trace, both phases at one low threshold."""
-    packet = packet_of(trace)
-
-    def run(network: Network) -> list[Pick]:
-        station = Station(network, {"P": threshold, "S": threshold}, lambda line: None)
-        return [*station.feed(packet), *station.flush()]
-
-    return [
-        TracePick(pick.phase, pick.time_ns / NS, pick.prob, pick.latency_s) for pick in through(network, run)
-    ]
+def trace_picks(network: Network, traces: Sequence[Trace], threshold: float) -> dict[str, list[TracePick]]:
+    """By name the picks on labelled traces, both phases at one low threshold. All traces are one network of
+    stations, so that they are answered together."""
+    station = Station(network, {"P": threshold, "S": threshold}, lambda line: None)
+    names = {}
+    for k, trace in enumerate(traces):
+        packet = packet_of(trace)
+        stream = replace(packet.stream, station=str(k))
+        names[stream.station_id] = trace.name
+        station.take(replace(packet, stream=stream))
+    picks: dict[str, list[TracePick]] = {trace.name: [] for trace in traces}
+    for pick in station.flush():
+        made = TracePick(pick.phase, pick.time_ns / NS, pick.prob, pick.latency_s)
+        picks[names[pick.station]].append(made)
+    return picks
 
 
 def open_network(model: Path) -> Network:
@@ -57,9 +75,6 @@ def archive_picks(network: Network, files: Iterable[Path], thresholds: Mapping[P
     archive = open_archive(list(files))
     channels = {key: stream.channels for key, stream in archive.instruments.items()}
 
-    def run(network: Network) -> list[Pick]:
-        station = Station(network, thresholds, lambda line: None, channels)
-        picks = [pick for packet in archive.packets() for pick in station.feed(packet)]
-        return picks + station.flush()
-
-    return through(network, run)
+    station = Station(network, thresholds, lambda line: None, channels)
+    picks = [pick for packet in archive.packets() for pick in station.feed(packet)]
+    return picks + station.flush()

@@ -55,7 +55,7 @@ def prepare(args: Namespace) -> tuple[Card, Mixer, DevScore]:
         licence="MIT",
         input=InputSpec(100.0, config.T, args.highpass or None, NORMALISATIONS[args.normalisation]),
         cells=CellSpec(config.S, config.offset),
-        stream=StreamSpec(hop=8 * config.S, lookahead=config.S * args.delays[-1] or 384, separation_s=1.0),
+        stream=StreamSpec(hop=8 * config.S, delays=config.answered, separation_s=1.0),
         thresholds={"P": 0.3, "S": 0.3},
         sigma_s={"P": 0.1, "S": 0.1},
         bias_s={"P": 0.0, "S": 0.0},

@@ -28,7 +28,7 @@ def test_each_variant_is_trained_with_every_seed(quakes, edge_train, tmp_path, m
 
     monkeypatch.setattr(ablation, "pinned", in_this_process)
     runs = tmp_path / "runs"
-    data = ("--data", str(quakes), "--dev", str(quakes))
+    data = ("--data", str(quakes), "--dev", str(quakes), "--backbone", "wide")
     assert main(["--runs", str(runs), "--seeds", "2", "--steps", "1", "--", *data]) == 0
     results = json.loads((runs / "ablation.json").read_text())
     given = "python -m benchmarks.ablation --runs runs --steps 1 --seeds 2 -- --data quakes "
@@ -56,6 +56,7 @@ def test_each_variant_is_trained_with_every_seed(quakes, edge_train, tmp_path, m
 
 def test_what_is_given_already_is_no_variant():
     given = ["--data", "a", "--dev", "a", "--recipe", "station", "--normalisation", "max-abs"]
+    given += ["--backbone", "wide"]
     parsed = options.parse(["lppn", *given, "--run", "runs"])
     assert list(variants(given, parsed, None)) == ["as given", "--backbone published", "--backbone causal"]
 

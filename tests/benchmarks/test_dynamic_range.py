@@ -10,8 +10,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 pytest.importorskip("h5py", reason="the host side needs the [host] extra")
 pytest.importorskip("matplotlib", reason="the host side needs the [host] extra")
 
+from window_network import ByWindow
+
 from benchmarks import dynamic_range
-from benchmarks.dynamic_range import fits, highpassed, main, measure, peaks, with_ratio
+from benchmarks.dynamic_range import fits, main, measure, peaks, with_ratio, without_drift
 from edge.card import Card, CellSpec, InputSpec, StreamSpec
 from firmware_bridge.synthetic import synthetic_earthquake
 from zoo.data.seisbench import Trace, read_traces
@@ -34,7 +36,7 @@ def quake(seed=0, **changes):
     return Trace(**(fields | changes))
 
 
-class Detector:
+class Detector(ByWindow):
     """A P wherever the window, rounded to a number of bits, rises to five times what moved in the 3 s before:
     as good a picker as its input is. It looks ahead so far that it sees P with S behind it."""
 
@@ -43,7 +45,7 @@ class Detector:
             name="detector", task="picking", licence="MIT",
             input=InputSpec(RATE, 1536, 1.0, {"name": "max-abs"}),
             cells=CellSpec(STRIDE, "linear"),
-            stream=StreamSpec(hop=256, lookahead=768, separation_s=1.0),
+            stream=StreamSpec(hop=256, delays=[768 // STRIDE], separation_s=1.0),
             thresholds={"P": 0.5, "S": 0.5},
             sigma_s={"P": 0.1, "S": 0.1},
             bias_s={"P": 0.0, "S": 0.0},
@@ -67,7 +69,7 @@ def few_ratios(monkeypatch):
 @pytest.mark.parametrize("ratio_db", [0, 6, 30, 60])
 @pytest.mark.parametrize("unit", [1.0, 1e-9])
 def test_the_ratio_is_the_one_wanted_and_what_precedes_s_is_untouched(ratio_db, unit):
-    before = highpassed(quake(samples=synthetic_earthquake(0).samples * unit + 3e6 * unit))
+    before = without_drift(quake(samples=synthetic_earthquake(0).samples * unit + 3e6 * unit))
     after = with_ratio(before, ratio_db)
     p_peak, s_peak = peaks(after)
     assert 20 * np.log10(s_peak / p_peak) == pytest.approx(ratio_db, abs=1e-6)
@@ -98,12 +100,12 @@ def test_the_cross_fade_has_no_step():
 )
 def test_records_that_could_not_show_it_are_left_out(changes):
     """Without a label, S too near, S after the end, "P" in the noise, a dead record."""
-    assert fits(highpassed(quake()))
-    assert not fits(highpassed(quake(**changes)))
+    assert fits(without_drift(quake()))
+    assert not fits(without_drift(quake(**changes)))
 
 
 def test_eight_bits_lose_the_p_that_sixteen_keep(few_ratios):
-    traces = [highpassed(quake(seed)) for seed in range(3)]
+    traces = [without_drift(quake(seed)) for seed in range(3)]
     recalls = {}
     for bits in (8, 16):
         curve = measure(Detector(bits), f"{bits} bits", traces, 0.5)

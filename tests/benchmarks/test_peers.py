@@ -15,7 +15,7 @@ image = pytest.importorskip("matplotlib.image", reason="the host side needs the 
 from benchmarks import peers
 from benchmarks.peers import main, ratio_probability, rows_of
 from edge.card import Card, CellSpec, InputSpec, StreamSpec
-from zoo.scores.pickfile import PickTrace
+from zoo.scores.pickfile import PickTraces
 from zoo.scores.scoring import TracePick
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -88,7 +88,7 @@ class Doubter:
         licence="MIT",
         input=InputSpec(100.0, 1024, None, {"name": "max-abs"}),
         cells=CellSpec(16, "linear"),
-        stream=StreamSpec(hop=128, lookahead=384, separation_s=1.0),
+        stream=StreamSpec(hop=128, delays=[24], separation_s=1.0),
         thresholds={"P": 0.9, "S": 0.9},
         sigma_s={"P": 0.1, "S": 0.1},
         bias_s={"P": 0.0, "S": 0.0},
@@ -98,8 +98,8 @@ class Doubter:
 def test_a_model_stands_at_its_card_and_at_the_best_thresholds(
     data: Path, picks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def picker_for(path: Path, network: Any, picker: None) -> PickTrace:
-        return lambda trace: [TracePick("P", 20.0, 0.7)]
+    def picker_for(path: Path, network: Any, picker: None) -> PickTraces:
+        return lambda traces: {trace.name: [TracePick("P", 20.0, 0.7)] for trace in traces}
 
     monkeypatch.setattr(peers, "open_model", lambda path: Doubter())
     monkeypatch.setattr(peers, "picker_for", picker_for)

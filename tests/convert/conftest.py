@@ -34,6 +34,6 @@ def windows():
 @pytest.fixture(scope="session")
 def int8(small, windows):
     """The small network as a .tflite."""
-    from convert.quantize import for_inference, to_int8
+    from convert.quantize import to_int8, window_form
 
-    return to_int8(for_inference(*small), [{"x": window[None, None]} for window in windows])
+    return to_int8(window_form(*small), [{"x": window[None, None]} for window in windows])

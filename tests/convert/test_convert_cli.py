@@ -21,7 +21,7 @@ from zoo.scores import scoring
 def converted(quakes, tmp_path_factory):
     """The folder that the command filled, what it wrote to be seen in report.txt beside it."""
     out = tmp_path_factory.mktemp("models") / "new"
-    command = ["--int8", "lppn", "--data", quakes, "--out", out]
+    command = ["--int8", "--stream", "lppn", "--data", quakes, "--out", out]
     with redirect_stdout(io.StringIO()) as report:
         assert cli.main([*map(str, command), "--windows", "12"]) == 0
     (out.parent / "report.txt").write_text(report.getvalue())
@@ -31,10 +31,9 @@ def converted(quakes, tmp_path_factory):
 def test_the_station_loads_what_convert_wrote(converted):
     assert sorted(path.name for path in converted.iterdir()) == ["lppn.json", "lppn.tflite"]
     network = load_model(converted / "lppn.tflite")  # checks the hash, the shapes and the dtypes
-    window, stride = network.card.input.window, network.card.cells.stride
-    logits, offsets = network.infer(np.zeros((window, 3), np.float32))
-    assert logits.shape == (window // stride, 3)
-    assert offsets.shape == (window // stride,)
+    heads = len(network.card.stream.delays)
+    logits, offsets = network.step(np.zeros((2, 64, 3), np.float32), network.begin(2))
+    assert (logits.shape, offsets.shape) == ((2, heads, 8, 3), (2, heads, 8))
 
 
 def test_the_card_tells_where_the_model_comes_from_and_what_it_reaches(converted):
@@ -43,7 +42,7 @@ def test_the_card_tells_where_the_model_comes_from_and_what_it_reaches(converted
     assert card.name == "lppn"
     assert (card.input, card.cells) == (trained.input, trained.cells)
     assert card.training == trained.training
-    assert card.quantisation["windows"] == 12
+    assert card.quantisation["form"] == "stream"
     assert card.quantisation["data"] == ["quakes, train"]
     assert "CONV_2D" in card.quantisation["ops"]
     assert all(0 < threshold < 1 for threshold in card.thresholds.values())
@@ -68,7 +67,7 @@ def test_the_report_has_a_line_for_each_model_and_phase(converted):
 
 def refuse(capsys, *command):
     """The line with which a command ends that cannot be done."""
-    assert cli.main(["--int8", "lppn", *map(str, command)]) == 2
+    assert cli.main(["lppn", "--int8", *map(str, command)]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("convert: ")
     return line
@@ -87,12 +86,10 @@ def test_weights_without_their_card_are_named(tiny_run, quakes, tmp_path, capsys
     assert "lonely.json is missing" in line
 
 
-def test_a_causal_network_is_no_window_model(edge_train, quakes, tmp_path, capsys):
-    run = tmp_path / "run"
-    assert edge_train(run, "--backbone", "causal", "--delays", 8, "--steps", 2) == 0
+def test_only_a_causal_network_can_be_a_step_of_a_stream(tiny_run, quakes, tmp_path, capsys):
     out = tmp_path / "models"
-    line = refuse(capsys, "--weights", run / "best.keras", "--data", quakes, "--out", out)
-    assert "is causal: whole windows of it have no answer at the end of a segment" in line
+    line = refuse(capsys, "--stream", "--weights", tiny_run / "best.keras", "--data", quakes, "--out", out)
+    assert "only a causal network" in line
     assert not list(out.iterdir())
 
 
@@ -110,7 +107,7 @@ def test_another_backend_is_refused(tiny_run, quakes, tmp_path, capsys, monkeypa
 
 def test_what_cannot_be_verified_does_not_replace_a_model(converted, quakes, tmp_path, capsys, monkeypatch):
     ready = (converted / "lppn.tflite").read_bytes()
-    monkeypatch.setattr("convert.quantize.to_int8", lambda model, windows: ready)
+    monkeypatch.setattr("convert.forms.to_int8", lambda model, calibration: ready)
     data = tmp_path / "train_only"
     data.mkdir()
     (data / "waveforms.hdf5").symlink_to(quakes / "waveforms.hdf5")
@@ -137,17 +134,17 @@ def verification(picks):
 
 def test_thresholds_part_right_picks_from_false_ones():
     verified = verification({"a": [(10.02, 0.8), (15.0, 0.3)], "b": [(9.98, 0.7), (20.0, 0.4)]})
-    thresholds = verified.thresholds()
+    thresholds = verified.thresholds(None)
     assert 0.4 < thresholds["P"] <= 0.7
     assert verified.sigma_s(thresholds)["P"] == pytest.approx(0.02)
     assert verified.metrics(thresholds)["int8"]["P"]["f1_0.5s"] == 1.0
 
 
 def test_a_phase_without_labels_or_never_found_gets_no_threshold():
-    assert set(verification({"a": [(10.0, 0.8)]}).thresholds()) == {"P"}
-    assert verification({"a": [(15.0, 0.8)], "b": []}).thresholds() == {}
+    assert set(verification({"a": [(10.0, 0.8)]}).thresholds(None)) == {"P"}
+    assert verification({"a": [(15.0, 0.8)], "b": []}).thresholds(None) == {}
 
 
 def test_one_pick_alone_does_not_claim_a_sigma_of_zero():
     verified = verification({"a": [(10.0, 0.8)]})
-    assert verified.sigma_s(verified.thresholds())["P"] > 0
+    assert verified.sigma_s(verified.thresholds(None))["P"] > 0

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("keras", reason="the zoo needs the [host] extra")
 
-from convert.operating import operating_points
+from convert.operating import best_threshold, operating_points
 from zoo.scores import scoring
 from zoo.scores.rates import Curve, Rates
 
@@ -37,3 +37,20 @@ def test_false_picks_per_hour_are_those_of_the_records_at_the_same_threshold():
     rates = {"P": Rates(8.0, 10, curve, curve, {})}
     assert operating_points({"P": comparison()}, {"P": 0.5}, rates)["balanced"]["P"]["false_per_hour"] == 0.5
     assert operating_points({"P": comparison()}, {"P": 0.95}, rates)["balanced"]["P"]["false_per_hour"] == 0.0
+
+
+def test_false_picks_between_onsets_raise_the_threshold():
+    labelled = comparison()
+    alone = best_threshold(labelled, None)
+    assert alone == max(
+        scoring.THRESHOLDS,
+        key=lambda t: np.mean([scoring.score(labelled, tol, t).f1 for tol in (0.1, 0.5)]),
+    )
+    prob, recall = np.array([0.9, 0.7, alone]), np.array([0.2, 0.5, 0.9])
+
+    def rates(*false):
+        curve = Curve(prob, recall, np.array(false, np.float64))
+        return Rates(10.0, 10, curve, curve, {})
+
+    assert best_threshold(labelled, rates(0, 0, 0)) == alone
+    assert alone < best_threshold(labelled, rates(0, 0, 5000)) <= 0.7

@@ -9,7 +9,7 @@ pytest.importorskip("tensorflow", reason="conversion needs the [host] extra")
 
 from convert.edgetpu import refusals
 from convert.graph import ops_of
-from convert.quantize import for_inference, to_int8
+from convert.quantize import to_int8, window_form
 from edge.backend import LiteRT
 from edge.card import Card, CellSpec, InputSpec, StreamSpec, card_path
 from edge.model import load_model
@@ -19,10 +19,12 @@ from zoo.network import predict
 def test_the_polyphase_form_computes_what_the_network_does(small):
     model, config = small
     x = np.random.default_rng(1).normal(0, 3, (2, 1, config.T, 3)).astype(np.float32)
-    before, after = predict(model, x, 1), predict(for_inference(model, config), x, 1)
-    for name, values in before.items():
-        assert np.std(values) > 0.1
-        np.testing.assert_allclose(after[name], values[:, -1:], atol=1e-4)
+    form = window_form(model, config)
+    for k in range(len(x)):
+        before, after = model(x[k : k + 1]), form(x[k : k + 1])
+        for name, values in before.items():
+            assert np.std(values) > 0.1
+            np.testing.assert_allclose(after[name], values[:, -1:], atol=1e-4)
 
 
 def test_polyphase_leaves_no_resize(int8):
@@ -42,11 +44,11 @@ def test_every_op_is_one_of_the_edge_tpu(int8):
 def test_the_signature_is_x_to_cls_and_ofs(int8, small, tmp_path):
     (tmp_path / "small.tflite").write_bytes(int8)
     description = LiteRT(tmp_path / "small.tflite").describe()
-    assert (description.input.name, description.input.shape) == ("x", (1, 1, 512, 3))
+    assert {spec.name: spec.shape for spec in description.inputs} == {"x": (1, 1, 512, 3)}
     assert {spec.name: spec.shape for spec in description.outputs} == {
         "cls": (1, 1, 64, 3), "ofs": (1, 1, 64, 1)
     }  # fmt: skip
-    assert {description.input.dtype, *(spec.dtype for spec in description.outputs)} == {"int8"}
+    assert {spec.dtype for spec in (*description.inputs, *description.outputs)} == {"int8"}
 
 
 def test_int8_answers_like_the_float_network(int8, small, windows, tmp_path):
@@ -57,21 +59,19 @@ def test_int8_answers_like_the_float_network(int8, small, windows, tmp_path):
     card = Card(
         name="small", task="picking", licence="MIT",
         input=InputSpec(100.0, config.T, None, {"name": "max-abs"}),
-        cells=CellSpec(config.S, config.offset), stream=StreamSpec(64, 384, 1.0),
+        cells=CellSpec(config.S, config.offset), stream=StreamSpec(512, [0], 1.0),
         thresholds={"P": 0.5, "S": 0.5}, sigma_s={"P": 0.1, "S": 0.1}, bias_s={"P": 0.0, "S": 0.0},
         sha256=hashlib.sha256(int8).hexdigest(), quantisation={"dtype": "int8"},
     )  # fmt: skip
     card_path(path).write_text(card.to_json())
     network = load_model(path)
-    expected = {name: out[:, -1] for name, out in predict(model, np.stack(windows)[:, None], 8).items()}
-    answers = [network.infer(window) for window in windows]
+    expected = {name: out[:, -1] for name, out in predict(model, {"x": np.stack(windows)[:, None]}).items()}
+    logits, offsets = network.step(np.stack(windows), network.begin(len(windows)))
     for k in range(3):
-        logits = np.concatenate([logits[:, k] for logits, _ in answers])
-        assert np.corrcoef(logits, expected["cls"][..., k].ravel())[0, 1] > 0.98
-    offsets = np.concatenate([offsets for _, offsets in answers])
-    assert np.corrcoef(offsets, expected["ofs"].ravel())[0, 1] > 0.98
+        assert np.corrcoef(logits[..., k].ravel(), expected["cls"][..., k].ravel())[0, 1] > 0.98
+    assert np.corrcoef(offsets.ravel(), expected["ofs"].ravel())[0, 1] > 0.98
 
 
 def test_the_same_weights_and_windows_give_the_same_bytes(int8, small, windows):
     inputs = [{"x": window[None, None]} for window in windows]
-    assert to_int8(for_inference(*small), inputs) == int8
+    assert to_int8(window_form(*small), inputs) == int8

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from pymseed import MS3TraceList, nslc2sourceid
 
-from edge.model import TFLiteNetwork, load_model
+from edge.model import StationNetwork, load_model
 from firmware_bridge.synthetic import synthetic_earthquake
 
 # A busy computer is no failure.
@@ -15,7 +15,7 @@ settings.load_profile("edge")
 
 
 @pytest.fixture(scope="session")
-def network() -> TFLiteNetwork:
+def network() -> StationNetwork:
     """The shipped model."""
     return load_model()
 

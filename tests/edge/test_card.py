@@ -29,7 +29,7 @@ CARD = Card(
         },
     ),
     cells=CellSpec(stride=16, offset="sigmoid"),
-    stream=StreamSpec(hop=128, lookahead=384, separation_s=1.0),
+    stream=StreamSpec(hop=128, delays=[4, 24], separation_s=1.0),
     thresholds={"P": 0.5, "S": 0.4},
     sigma_s={"P": 0.05, "S": 0.15},
     bias_s={"P": 0.0, "S": 0.0},
@@ -103,21 +103,24 @@ def test_an_unknown_key_is_named():
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        (("card",), 2, "'card' must be 1"),
+        (("card",), 1, "'card' must be 2"),
         (("input", "rate_hz"), 0, "input.rate_hz = 0 "),
         (("input", "window"), 3000, "input.window = 3000 must be a multiple of 8 strides = 128"),
         (("input", "window"), "3072", "input.window = '3072'"),
         (("input", "highpass_hz"), 50.0, "input.highpass_hz = 50.0 must be null or between 0 and 50"),
         (("input", "normalisation"), {"name": "z-score"}, "input.normalisation .*'z-score' .*known: max-abs"),
         (("input", "normalisation"), {"name": "running-asinh", "gain": 0.3}, "normalisation .* 'clip'"),
-        (("input", "normalisation"), {"name": "max-abs", "clip": 1}, "normalisation .*no arguments"),
+        (("input", "normalisation"), {"name": "max-abs", "clip": 1}, "normalisation .*'clip'"),
         (("cells", "stride"), 0, "cells.stride = 0 "),
         (("cells", "stride"), 17, "8 strides = 136"),
         (("cells", "offset"), "tanh", "cells.offset = 'tanh' must be sigmoid or linear"),
         (("stream", "hop"), 100, "stream.hop = 100 "),
         (("stream", "hop"), 128.0, "stream.hop = 128.0 "),
-        (("stream", "lookahead"), 100, "stream.lookahead = 100 "),
-        (("stream", "lookahead"), 2960, r"stream.hop \+ stream.lookahead exceed input.window"),
+        (("stream", "delays"), 24, "stream.delays = 24 must be whole numbers of cells, ascending"),
+        (("stream", "delays"), [], r"stream.delays = \[\] "),
+        (("stream", "delays"), [24, 4], r"stream.delays = \[24, 4\] "),
+        (("stream", "delays"), [1.5], r"stream.delays = \[1.5\] "),
+        (("stream", "delays"), [4, 185], "stream.hop and last of stream.delays exceed input.window"),
         (("stream", "separation_s"), -1, "stream.separation_s = -1 "),
         (("thresholds",), None, "thresholds = None "),
         (("thresholds", "S"), 1.0, "thresholds.S = 1.0 must be between 0 and 1"),
@@ -148,7 +151,7 @@ def test_a_damaged_card_is_a_card_or_a_card_error(path, value):
 @example("[" * 100_000)
 @example(b"\xff\xfe\x00")
 def test_what_is_no_card_is_a_card_error(text):
-    with pytest.raises(CardError, match=r"not JSON|'card' must be 1"):
+    with pytest.raises(CardError, match=r"not JSON|'card' must be 2"):
         Card.from_json(text)
 
 

@@ -15,8 +15,8 @@ from hypothesis.extra.numpy import arrays
 from edge import backend
 from edge.backend import BackendError, LiteRT, TensorSpec
 from edge.card import CardError, card_path
-from edge.cells import PHASES, decode
-from edge.model import DEFAULT_MODEL, TFLiteNetwork, dequantise, load_model, model_path, quantise
+from edge.cells import PHASES, softmax
+from edge.model import DEFAULT_MODEL, WindowNetwork, dequantise, load_model, model_path, quantise
 from edge.preprocess import normaliser
 
 INT8 = TensorSpec("x", (1, 1, 3072, 3), "int8", 0.05, 3)
@@ -53,44 +53,66 @@ def refusal(model, kind):
     return message
 
 
-def noise(network, seed=5):
-    window = np.random.default_rng(seed).normal(0, 100, (network.card.input.window, 3))
-    rule = normaliser(network.card.input.normalisation)
-    return rule.window(rule.feed(window))
-
-
-def test_the_shipped_model_is_int8_at_both_ends_and_as_large_as_its_card_says(network):
-    description = network.describe()
+def noise(network, streams=1, seed=5):
+    """Hops of some streams (hops, streams, hop, 3), as they are shown."""
     card = network.card
-    cells = card.input.window // card.cells.stride
+    n = 40 * card.stream.hop
+    samples = np.random.default_rng(seed).normal(0, 100, (n, streams, 3))
+    shown = normaliser(card.input.normalisation, streams).feed(samples)
+    return shown.reshape(40, card.stream.hop, streams, 3).transpose(0, 2, 1, 3)
+
+
+def answers(network, hops):
+    """All answers to some hops of streams that begin with them."""
+    memory = network.begin(hops.shape[1])
+    logits, offsets = zip(*(network.step(hop, memory) for hop in hops), strict=True)
+    return np.stack(logits), np.stack(offsets)
+
+
+EVERY_MODEL = pytest.mark.parametrize("name", ["lppn-tiny", "lppn", "lppn-large"])
+
+
+@EVERY_MODEL
+def test_a_shipped_model_is_int8_at_both_ends(name):
+    description = load_model(model_path(name)).describe()
     assert description.device == "cpu"
-    assert description.input.shape == (1, 1, card.input.window, 3)
-    assert {spec.shape for spec in description.outputs} == {(1, 1, cells, 3), (1, 1, cells, 1)}
-    assert {spec.dtype for spec in (description.input, *description.outputs)} == {"int8"}
-    assert all(spec.scale > 0 for spec in (description.input, *description.outputs))
+    assert {spec.dtype for spec in (*description.inputs, *description.outputs)} == {"int8"}
+    assert all(spec.scale > 0 for spec in (*description.inputs, *description.outputs))
 
 
-def test_the_same_window_gives_the_same_finite_numbers_again(network):
-    window = noise(network)
-    logits, offset = network.infer(window)
-    cells = network.card.input.window // network.card.cells.stride
-    assert (logits.shape, offset.shape) == ((cells, 3), (cells,))
-    assert np.isfinite(logits).all()
-    assert np.isfinite(offset).all()
-    network.infer(noise(network, seed=6))
-    again = network.infer(window)
-    fresh = load_model().infer(window)
-    for outputs in (again, fresh):
-        np.testing.assert_array_equal(outputs[0], logits)
-        np.testing.assert_array_equal(outputs[1], offset)
-
-
-def test_silence_is_noise(network):
+@EVERY_MODEL
+def test_the_same_stream_gives_the_same_finite_numbers_again(name):
+    network = load_model(model_path(name))
     card = network.card
-    logits, offset = network.infer(np.zeros((card.input.window, 3), np.float32))
-    prob = decode(0, logits, offset, card.cells.offset).prob
+    hops = noise(network)
+    logits, offsets = answers(network, hops)
+    shape = 1, len(card.stream.delays), card.stream.hop // card.cells.stride
+    assert (logits.shape[1:], offsets.shape[1:]) == ((*shape, 3), shape)
+    assert np.isfinite(logits).all()
+    assert np.isfinite(offsets).all()
+    answers(network, noise(network, seed=6))
+    for again in (answers(network, hops), answers(load_model(model_path(name)), hops)):
+        np.testing.assert_array_equal(again[0], logits)
+        np.testing.assert_array_equal(again[1], offsets)
+
+
+@pytest.mark.parametrize("streams", [2, 8, 75])
+def test_streams_are_answered_as_if_each_were_alone(network, streams):
+    hops = noise(network, streams)
+    logits, offsets = answers(network, hops)
+    for k in (0, streams // 2, streams - 1):
+        alone = answers(network, hops[:, k : k + 1])
+        np.testing.assert_array_equal(alone[0][:, 0], logits[:, k])
+        np.testing.assert_array_equal(alone[1][:, 0], offsets[:, k])
+
+
+@EVERY_MODEL
+def test_silence_is_noise(name):
+    network = load_model(model_path(name))
+    logits, _ = answers(network, np.zeros((40, 1, network.card.stream.hop, 3), np.float32))
+    prob = softmax(logits)[:, 0, -1, :, 1:]
     for k, phase in enumerate(PHASES):
-        assert prob[:, k].max() < card.thresholds[phase]
+        assert prob[..., k].max() < network.card.thresholds[phase]
 
 
 def test_a_changed_model_is_refused(copy):
@@ -120,21 +142,30 @@ def test_a_truncated_model_is_refused_though_its_card_vouches_for_it(copy, netwo
     assert "cannot load lppn.tflite" in refusal(copy, BackendError)
 
 
-def test_a_card_for_another_window_is_refused_with_both_shapes(copy, network):
-    window = network.card.input.window
+def test_a_card_for_another_hop_is_refused_with_both_shapes(copy, network):
+    hop = network.card.stream.hop
+    rewrite(copy, "stream", hop=2 * hop)
+    message = refusal(copy, CardError)
+    assert f"(1, 1, {2 * hop}, 3)" in message or f", {2 * hop // network.card.cells.stride}, 3)" in message
+
+
+def test_a_card_for_other_heads_is_refused_with_both_shapes(copy, network):
+    delays = network.card.stream.delays
+    rewrite(copy, "stream", delays=delays[1:])
+    message = refusal(copy, CardError)
+    assert f"(1, {len(delays)}, " in message
+    assert f"(1, {len(delays) - 1}, " in message
+
+
+def test_a_card_for_another_window_is_refused_with_both_shapes(tmp_path):
+    for path in (model_path("lppn-large"), card_path(model_path("lppn-large"))):
+        shutil.copy(path, tmp_path)
+    copy = tmp_path / "lppn-large.tflite"
+    window = load_model(copy).card.input.window
     rewrite(copy, "input", window=2 * window)
     message = refusal(copy, CardError)
     assert f"(1, 1, {window}, 3)" in message
     assert f"(1, 1, {2 * window}, 3)" in message
-
-
-def test_a_card_for_other_cells_is_refused_with_both_shapes(copy, network):
-    card = network.card
-    cells = card.input.window // card.cells.stride
-    rewrite(copy, "cells", stride=card.cells.stride // 2)
-    message = refusal(copy, CardError)
-    assert f"(1, 1, {cells}, 3)" in message
-    assert f"(1, 1, {2 * cells}, 3)" in message
 
 
 def test_a_card_for_another_dtype_is_refused(copy):
@@ -152,14 +183,14 @@ def test_without_a_runtime_it_is_said_which_to_install(monkeypatch):
 
 
 class Float32Backend:
-    """A model whose tensors are not quantised: the outputs are the input's first cells."""
+    """A model of windows whose tensors are not quantised: the outputs are the input's first cells."""
 
     def __init__(self, card):
         cells = card.input.window // card.cells.stride
         self._description = backend.Description(
             "none",
             "none",
-            replace(FLOAT32, shape=(1, 1, card.input.window, 3)),
+            (replace(FLOAT32, shape=(1, 1, card.input.window, 3)),),
             (
                 replace(FLOAT32, name="cls", shape=(1, 1, cells, 3)),
                 replace(FLOAT32, name="ofs", shape=(1, 1, cells, 1)),
@@ -170,17 +201,22 @@ class Float32Backend:
     def describe(self):
         return self._description
 
-    def invoke(self, tensor):
-        return {"cls": tensor[:, :, : self._cells], "ofs": tensor[:, :, : self._cells, :1]}
+    def invoke(self, tensors):
+        x = tensors["x"]
+        return {"cls": x[:, :, : self._cells], "ofs": x[:, :, : self._cells, :1]}
 
 
 def test_another_backend_and_a_float_model_go_through_the_same_seam(network):
-    card = replace(network.card, quantisation={})
-    other = TFLiteNetwork(card, Float32Backend(card))
-    window = noise(network)
-    logits, offset = other.infer(window)
-    np.testing.assert_array_equal(logits, window[: len(logits)])
-    np.testing.assert_array_equal(offset, window[: len(offset), 0])
+    card = replace(network.card, quantisation={}, stream=replace(network.card.stream, delays=[0]))
+    other = WindowNetwork(card, Float32Backend(card))
+    memory = other.begin(1)
+    hop, cells = card.stream.hop, card.input.window // card.cells.stride
+    ramp = np.arange(card.input.window * 3, dtype=np.float32).reshape(-1, hop, 3)
+    for samples in ramp:
+        logits, offsets = other.step(samples[None], memory)
+    expected = ramp.reshape(-1, 3)[:cells][-hop // card.cells.stride :]
+    np.testing.assert_array_equal(logits[0, 0], expected)
+    np.testing.assert_array_equal(offsets[0, 0], expected[:, 0])
 
 
 NUMBERS = arrays(np.float32, 20, elements=st.floats(-20, 20, width=32))

@@ -13,6 +13,8 @@ import pytest
 h5py = pytest.importorskip("h5py", reason="the host side needs the [host] extra")
 image = pytest.importorskip("matplotlib.image", reason="the host side needs the [host] extra")
 
+from window_network import ByWindow
+
 from edge.card import Card, CellSpec, InputSpec, StreamSpec
 from edge.pick import NS, Pick, format_time
 from zoo import evaluate
@@ -113,7 +115,7 @@ def test_a_picks_file_from_end_to_end(data: Path, tmp_path: Path, capsys: pytest
     assert "png" not in printed
 
 
-class Riser:
+class Riser(ByWindow):
     """A network that sees P wherever a cell is three times as loud as the one before it."""
 
     def __init__(self) -> None:
@@ -123,7 +125,7 @@ class Riser:
             licence="MIT",
             input=InputSpec(RATE, 1024, None, {"name": "max-abs"}),
             cells=CellSpec(16, "linear"),
-            stream=StreamSpec(hop=128, lookahead=384, separation_s=1.0),
+            stream=StreamSpec(hop=128, delays=[0, 24], separation_s=1.0),
             thresholds={"P": 0.6, "S": 0.6},
             sigma_s={"P": 0.1, "S": 0.1},
             bias_s={"P": 0.0, "S": 0.0},

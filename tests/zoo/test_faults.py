@@ -8,7 +8,7 @@ from scipy.signal import butter
 
 pytest.importorskip("h5py", reason="the zoo needs the [host] extra")
 
-from edge.preprocess import HighPass
+from edge.preprocess import highpassed
 from zoo.data import faults
 from zoo.data.augment import Draft, noise_level
 from zoo.data.labels import Arrival
@@ -62,9 +62,9 @@ def test_a_step_is_one_or_two_of_what_the_stations_high_pass_makes_of_a_step(see
         begin = int(np.argmax(np.abs(left) > tolerance))
         if abs(left[begin]) <= tolerance:
             break
-        step = np.zeros((T + 1, 1))
+        step = np.zeros((T + 1, 3))
         step[begin + 1 :] = 1.0
-        shape = HighPass(1.0, 100.0).feed(step)[1:, 0]
+        shape = highpassed(step, 1.0, 100.0)[1:, 0]
         jumps.append(left[begin] / shape[begin])
         left = left - jumps[-1] * shape
     assert np.abs(left).max() <= 2 * tolerance

@@ -44,7 +44,10 @@ def middle_of_sight(config):
     at = config.T // 2 + np.arange(0, 8 * config.S, 3)
     poked = np.repeat(x, len(at), axis=0)
     poked[np.arange(len(at)), 0, at] += 100.0
-    change = np.abs(predict(model, poked)["cls"][:, 0] - predict(model, x)["cls"][:, 0]).max(axis=2) > 0
+    change = (
+        np.abs(predict(model, {"x": poked})["cls"][:, 0] - predict(model, {"x": x})["cls"][:, 0]).max(axis=2)
+        > 0
+    )
     first, last = change.argmax(axis=1), config.cells - 1 - change[:, ::-1].argmax(axis=1)
     return np.mean((first + last + 1) / 2 * config.S - at)
 
@@ -85,7 +88,7 @@ def test_a_causal_network_answers_for_a_cell_so_many_cells_later(causal, sample)
     x = np.random.default_rng(0).normal(size=(8, 1, 1024, 3)).astype(np.float32)
     poked = x.copy()
     poked[:, :, sample:] += 2.0
-    before, after = predict(causal, x, 8), predict(causal, poked, 8)
+    before, after = predict(causal, {"x": x}), predict(causal, {"x": poked})
     for name in ("cls", "ofs"):
         assert before[name].shape[1] == len(DELAYS)
         for head, delay in enumerate(DELAYS):
@@ -100,7 +103,9 @@ def test_a_causal_network_remembers_as_long_as_the_docs_say(causal):
     longer.set_weights(causal.get_weights())
     poked = x.copy()
     poked[:, :, 640] += 30.0
-    change = np.abs(predict(longer, poked, 1)["cls"] - predict(longer, x, 1)["cls"])[0, -1].max(axis=-1)
+    change = np.abs(predict(longer, {"x": poked})["cls"] - predict(longer, {"x": x})["cls"])[0, -1].max(
+        axis=-1
+    )
     last = np.flatnonzero(change).max() + DELAYS[-1]
     assert 17 < (8 * last - 640) / 100 < 19.5
 
@@ -146,13 +151,13 @@ def test_a_cell_sees_as_far_as_published(S):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(1, 1, 3072, 3)).astype(np.float32)
     cell = 3072 // S // 2
-    before = predict(model, x, 1)["cls"][0, 0, cell]
+    before = predict(model, {"x": x})["cls"][0, 0, cell]
     pokes = []
     for at in range(0, 3072, 4):
         poked = x.copy()
         poked[0, 0, at] += 100.0
         pokes.append(poked[0])
-    after = predict(model, np.stack(pokes))["cls"][:, 0, cell]
+    after = predict(model, {"x": np.stack(pokes)})["cls"][:, 0, cell]
     touched = np.flatnonzero(np.abs(after - before).max(axis=1) > 0) * 4
     field = touched.max() - touched.min()
     published = {8: 367, 16: 731, 32: 1455}[S]
@@ -298,7 +303,7 @@ def test_imported_checkpoint_computes_what_the_original_does(n, S, tmp_path, mon
     model, card = import_published(tmp_path / "published.wave", S)
     assert card.cells.stride == S
     x = rng.normal(size=(3072, 3)).astype(np.float32)  # Z N E
-    out = predict(model, x[None, None], 1)
+    out = predict(model, {"x": x[None, None]})
     logits, offsets = reference_forward(state, x[:, ::-1].T.astype(np.float64), S)
     np.testing.assert_allclose(out["cls"][0, 0].T, logits, atol=2e-4)
     np.testing.assert_allclose(out["ofs"][0, 0, :, 0], offsets, atol=2e-4)
@@ -309,9 +314,9 @@ def test_the_import_command_writes_a_model_that_loads(tmp_path, monkeypatch):
     out = tmp_path / "published.keras"
     assert main([str(tmp_path / "16-4.wave"), "--stride", "16", "--out", str(out)]) == 0
     network = load_keras(out)
-    logits, offsets = network.infer(np.zeros((3072, 3), np.float32))
-    assert logits.shape == (192, 3)
-    assert offsets.shape == (192,)
+    logits, offsets = network.step(np.zeros((2, 128, 3), np.float32), network.begin(2))
+    given = len(network.card.stream.delays)
+    assert (logits.shape, offsets.shape) == ((2, given, 8, 3), (2, given, 8))
 
 
 def test_a_checkpoint_of_another_width_is_named(tmp_path, monkeypatch):

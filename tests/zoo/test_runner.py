@@ -7,6 +7,8 @@ import pytest
 
 pytest.importorskip("keras", reason="the zoo needs the [host] extra")
 
+from window_network import ByWindow
+
 from edge.card import Card, CellSpec, InputSpec, StreamSpec
 from edge.preprocess import normaliser
 from firmware_bridge.synthetic import synthetic_earthquake
@@ -14,8 +16,8 @@ from zoo.data import augment
 from zoo.data.labels import label_cells
 from zoo.data.records import record_of
 from zoo.data.seisbench import Trace
+from zoo.dev_score import coarse
 from zoo.options import NORMALISATIONS
-from zoo.passes import WindowAnswerer, WindowRecorder, coarse
 from zoo.runner import archive_picks, open_network, packet_of, trace_picks
 
 T, S, HOP = 1024, 8, 256
@@ -26,7 +28,7 @@ def card_of(highpass_hz=1.0, normalisation="max-abs", hop=HOP, offset="linear"):
         name="none", task="picking", licence="MIT",
         input=InputSpec(100.0, T, highpass_hz, NORMALISATIONS[normalisation]),
         cells=CellSpec(S, offset),
-        stream=StreamSpec(hop, 384, 1.0),
+        stream=StreamSpec(hop, [0, 48], 1.0),
         thresholds={"P": 0.3, "S": 0.3},
         sigma_s={"P": 0.1, "S": 0.1},
         bias_s={"P": 0.0, "S": 0.0},
@@ -61,11 +63,21 @@ def traces():
     }
 
 
+class Listener(ByWindow):
+    """Answers nothing and keeps the windows that it is shown."""
+
+    def __init__(self, card):
+        self.card, self.windows = card, []
+
+    def infer(self, window):
+        self.windows.append(window)
+        return np.zeros((T // S, 3), np.float32), np.zeros(T // S, np.float32)
+
+
 def starts_of(card, length):
-    """First samples of the windows that the picker asks for: on the grid of hops, and one at the end."""
-    hop, ahead = card.stream.hop, card.stream.lookahead
-    ends = [end for end in range(hop, length + 1, hop) if end > ahead]
-    return [end - T for end in [*ends, -(-length // (8 * S)) * 8 * S]]
+    """First samples of the windows that the picker asks for: one every hop until the last sample is in it."""
+    hop = card.stream.hop
+    return [end - T for end in range(hop, length + hop, hop)]
 
 
 @pytest.mark.parametrize("kind", traces())
@@ -73,18 +85,34 @@ def starts_of(card, length):
 @pytest.mark.parametrize("highpass_hz", [1.0, None])
 def test_the_picker_shows_the_network_what_training_does(kind, normalisation, highpass_hz):
     trace = traces()[kind]
-    card = card_of(highpass_hz, normalisation)
-    recorder = WindowRecorder(card)
-    trace_picks(recorder, trace, 0.5)
-    record = record_of(trace, card.input)
-    rule = normaliser(card.input.normalisation)
-    stream = replace(record, samples=rule.feed(record.samples))
+    listener = Listener(card_of(highpass_hz, normalisation))
+    trace_picks(listener, [trace], 0.5)
+    record = record_of(trace, listener.card.input)
+    rule = normaliser(listener.card.input.normalisation)
+    stream = replace(record, samples=rule.feed(record.samples[:, None])[:, 0])
     # max-abs adds 1e-6 to the maximum, which training has scaled.
     tolerance = 2e-3 if normalisation == "max-abs" else 1e-5
-    for start, shown in zip(starts_of(card, len(record.samples)), recorder.windows, strict=True):
+    starts = starts_of(listener.card, len(record.samples))
+    for start, shown in zip(starts, listener.windows, strict=True):
         draft = augment.cut(stream, start, T)
         trained = rule.window(draft.samples)
         np.testing.assert_allclose(shown, trained, atol=tolerance)
+
+
+class Labeller(ByWindow):
+    """Answers with the labels of a record, window after window."""
+
+    def __init__(self, card, record):
+        self.card = card
+        self._record = record
+        self._starts = iter(starts_of(card, len(record.samples)))
+
+    def infer(self, window):
+        draft = augment.cut(self._record, next(self._starts), T)
+        labels = label_cells(list(draft.arrivals), [], draft.valid, T, S)
+        fraction = np.clip(labels.ofs[:, 0], 1e-6, 1 - 1e-6)
+        raw = np.log(fraction / (1 - fraction)) if self.card.cells.offset == "sigmoid" else fraction
+        return np.where(labels.cls > 0, 20.0, 0.0).astype(np.float32), raw.astype(np.float32)
 
 
 @pytest.mark.parametrize("apart", [64, 256, 640, 1536])
@@ -95,15 +123,7 @@ def test_a_network_that_answers_with_the_labels_picks_them(apart, offset):
     trace = replace(trace_of(counts()), p_sample=p_s * 100, s_sample=s_s * 100)
     card = coarse(card_of(hop=64, offset=offset), apart)
     card.check()
-    record = record_of(trace, card.input)
-    logits, offsets = [], []
-    for start in starts_of(card, len(record.samples)):
-        draft = augment.cut(record, start, T)
-        labels = label_cells(list(draft.arrivals), [], draft.valid, T, S)
-        logits.append(np.where(labels.cls > 0, 20.0, 0.0).astype(np.float32))
-        fraction = np.clip(labels.ofs[:, 0], 1e-6, 1 - 1e-6)
-        offsets.append(np.log(fraction / (1 - fraction)) if offset == "sigmoid" else fraction)
-    picks = trace_picks(WindowAnswerer(card, np.stack(logits), np.stack(offsets)), trace, 0.5)
+    picks = trace_picks(Labeller(card, record_of(trace, card.input)), [trace], 0.5)["t"]
     assert [pick.phase for pick in picks] == ["P", "S"]
     assert picks[0].time_s == pytest.approx(p_s, abs=1e-4)
     assert picks[1].time_s == pytest.approx(s_s, abs=1e-4)
@@ -141,7 +161,7 @@ def test_archive_picks_are_those_of_the_trace(tmp_path):
         for k, c in enumerate("ZNE")
     )
     stream.write(str(tmp_path / "a.mseed"), format="MSEED")
-    from_file, from_trace = WindowRecorder(card_of()), WindowRecorder(card_of())
+    from_file, from_trace = Listener(card_of()), Listener(card_of())
     archive_picks(from_file, [tmp_path / "a.mseed"], {"P": 0.5, "S": 0.5})
-    trace_picks(from_trace, trace_of(samples), 0.5)
+    trace_picks(from_trace, [trace_of(samples)], 0.5)
     np.testing.assert_array_equal(from_file.windows, from_trace.windows)

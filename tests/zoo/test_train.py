@@ -19,7 +19,7 @@ from edge.cells import softmax
 from zoo import dev_score, losses, train
 from zoo.data.labels import Arrival, label_cells
 from zoo.distil import DistilledMixer
-from zoo.network import load_keras
+from zoo.network import load_keras, predict
 
 
 def log_of(folder):
@@ -39,9 +39,9 @@ def test_a_run_leaves_a_log_its_checkpoints_and_a_model_with_its_card(tiny_run):
     network = load_keras(tiny_run / "best.keras")
     assert network.card.training["data"] == {"quakes": 10}
     assert network.card.input.window == 512
-    logits, offsets = network.infer(np.zeros((512, 3), np.float32))
-    assert logits.shape == (64, 3)
-    assert offsets.shape == (64,)
+    logits, offsets = network.step(np.zeros((2, 64, 3), np.float32), network.begin(2))
+    given = len(network.card.stream.delays)
+    assert (logits.shape, offsets.shape) == ((2, given, 8, 3), (2, given, 8))
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
@@ -103,9 +103,9 @@ def test_half_of_a_target_is_the_teachers_as_far_as_it_knows_and_all_where_nobod
             return windows, targets
 
     x, taught = DistilledMixer(Fixed(), teacher).batch(np.random.default_rng(0), 2)
-    says = softmax(teacher.infer_many(windows[:, 0])[0])[:, None]
+    says = softmax(predict(teacher.model, {"x": windows})["cls"])
     np.testing.assert_array_equal(x, windows)
-    known = 64 - teacher.card.stream.lookahead // 8
+    known = 64 - teacher.card.stream.delays[-1]
     mixed = (0.5 * cls + 0.5 * says)[:, :, :known]
     np.testing.assert_allclose(taught["cls"][:, :, :known], mixed, atol=1e-5)
     np.testing.assert_array_equal(taught["cls"][:, :, known:], cls[:, :, known:])
@@ -150,7 +150,7 @@ def test_an_interruption_while_saving_spares_the_checkpoints_before(tiny_run, tm
         (["-S", 12], "S must be one of"),
         (["-T", 1000], "multiple of 8·S = 64"),
         (["-n", 0], "at least 1"),
-        (["-S", 64, "--backbone", "published"], "hop + stream.lookahead exceed input.window"),
+        (["-S", 64, "--backbone", "published"], "stream.hop and last of stream.delays exceed input.window"),
         (["--steps", 0], "--steps, --epoch and --batch must be at least 1"),
         (["--batch", 0], "--steps, --epoch and --batch must be at least 1"),
         (["--highpass", 50], "highpass_hz"),

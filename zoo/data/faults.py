@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.signal import lfilter
 
-from edge.preprocess import HighPass
+from edge.preprocess import highpassed
 from zoo.data.augment import HIGHPASS_HZ, RATE_HZ, Draft, Generator, Samples, add, altered, noise_level
 from zoo.data.filters import highpass
 
@@ -92,6 +92,6 @@ def _place(shape: Samples, begin: int, height: float) -> None:
 
 @lru_cache(maxsize=1)
 def _step() -> Samples:
-    step = np.ones((MEMORY + 1, 1))
+    step = np.ones((MEMORY + 1, 3))
     step[0] = 0.0
-    return HighPass(HIGHPASS_HZ, RATE_HZ).feed(step)[1:, 0].astype(np.float32)
+    return highpassed(step, HIGHPASS_HZ, RATE_HZ)[1:, 0].astype(np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.card import InputSpec
-from edge.preprocess import HighPass
+from edge.preprocess import highpassed
 from edge.resample import Resampler, resample
 from zoo.data.labels import Arrival
 from zoo.data.seisbench import Trace
@@ -40,7 +40,7 @@ def record_of(trace: Trace, spec: InputSpec, taught: Sequence[Arrival] = ()) -> 
     if not np.isfinite(samples).all():
         raise ValueError(f"trace {trace.name!r} has samples that are no numbers; leave it out or mend it")
     if spec.highpass_hz is not None:
-        samples = HighPass(spec.highpass_hz, spec.rate_hz).feed(samples)
+        samples = highpassed(samples, spec.highpass_hz, spec.rate_hz)
     largest = np.abs(samples).max(initial=0.0)
     if largest > 0:  # traces come in counts, m/s and nm/s; float32 must hold them all
         samples = samples / largest

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from edge.pick import NS
-from edge.preprocess import HighPass
+from edge.preprocess import highpassed
 from firmware_bridge.synthetic import synthetic_earthquake
 from zoo.data import augment, faults, noise, path, sensor
 from zoo.data.augment import HIGHPASS_HZ, RATE_HZ, Draft, Generator
@@ -58,7 +58,7 @@ def rows() -> list[Row]:
 def synthetic_record(seed: int) -> Record:
     """A local earthquake as the station's high-pass passes it on, with its P and S labelled."""
     quake = synthetic_earthquake(seed)
-    samples = HighPass(HIGHPASS_HZ, RATE_HZ).feed(quake.samples.astype(np.float64)).astype(np.float32)
+    samples = highpassed(quake.samples.astype(np.float64), HIGHPASS_HZ, RATE_HZ).astype(np.float32)
     p, s = ((time - quake.start_ns) * RATE_HZ / NS for time in (quake.p_ns, quake.s_ns))
     return Record("synthetic", "synthetic", samples, (Arrival("P", p), Arrival("S", s)), ())
 

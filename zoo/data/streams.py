@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edge.archive import open_archive
 from edge.card import InputSpec
 from edge.pick import NS
-from edge.preprocess import HighPass
+from edge.preprocess import highpassed
 from edge.timeline import Block, Timeline
 from zoo.data.labels import Arrival
 from zoo.data.records import Record
@@ -74,7 +74,7 @@ def _record(
 ) -> Record:
     samples: NDArray[np.float64] = np.concatenate([block.samples for block in blocks])
     if spec.highpass_hz is not None:
-        samples = HighPass(spec.highpass_hz, spec.rate_hz).feed(samples)
+        samples = highpassed(samples, spec.highpass_hz, spec.rate_hz)
     start_ns = blocks[0].start_ns
     skip = max(0, round((from_ns - start_ns) * spec.rate_hz / NS))
     samples = samples[skip:]

@@ -88,7 +88,7 @@ class WindowMixer:
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """As `Mixer`."""
         drafts = [self.draw(rng) for _ in range(size)]
-        rule = normaliser(self._spec.normalisation)
+        rule = normaliser(self._spec.normalisation, size)
         streams = np.stack([draft.samples for draft in drafts], axis=1)
         windows = np.ascontiguousarray(rule.feed(streams)[LEAD:].transpose(1, 0, 2))
         labels = []

@@ -143,7 +143,7 @@ def import_published(path: Path, S: int) -> tuple[keras.Model, Card]:
         licence="as published with the checkpoint",
         input=InputSpec(100.0, config.T, None, {"name": "max-abs"}),
         cells=CellSpec(S, "linear"),
-        stream=StreamSpec(hop=8 * S, lookahead=384, separation_s=1.0),
+        stream=StreamSpec(hop=8 * S, delays=config.answered, separation_s=1.0),
         thresholds={"P": 0.3, "S": 0.3},
         sigma_s={"P": 0.1, "S": 0.1},
         bias_s={"P": 0.0, "S": 0.0},

@@ -36,6 +36,8 @@ DOWN_STAGES = 3
 MEMORY_BLOCKS = 3
 """Of the causal network, at its lowest rate."""
 BN_EPSILON = 1e-5
+SIGHT = 384
+"""Samples that a network which is not causal looks ahead, at S up to 16."""
 Relu = Callable[..., layers.Layer]
 """A ReLU layer by `name`."""
 Memory = Callable[[Any, int, str], Any]
@@ -88,6 +90,14 @@ class LPPNConfig:
     @property
     def causal(self) -> bool:
         return self.backbone == "causal"
+
+    @property
+    def answered(self) -> list[int]:
+        """Cells after which an answer for a cell is given: by each head once, or, where the network is not
+        causal, the better the further its window reaches ahead, until it ends where the network's sight
+        does."""
+        sight = SIGHT // self.S
+        return list(self.delays) if self.causal else [0, sight // 4, sight // 2, sight]
 
     @property
     def _family(self) -> dict[int, tuple[int, ...]]:

@@ -62,7 +62,7 @@ class _Carried:
         return layers.Concatenate(axis=-1, name="state_pack")(self._kept)
 
 
-def build_stream(config: LPPNConfig, hop: int, batch: int = 1) -> keras.Model:
+def build_stream(config: LPPNConfig, hop: int, batch: int | None = None) -> keras.Model:
     """{"x": [batch, 1, BEFORE + hop, 3], the hop's samples behind the last ones before it; "state" [batch,
     1, 1, N]; "sums" [batch, 1, 2, channels]} to {"cls": [batch, delays, hop/S, 3]; "ofs": [batch, delays,
     hop/S, 1]; "next_state", "next_sums"}. Frame i of a head answers for the cell `delay` before it. Weights

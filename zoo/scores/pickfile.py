@@ -15,7 +15,8 @@ from zoo.scores.continuous import PeerPick, Record
 from zoo.scores.rates import RatedPick
 from zoo.scores.scoring import TracePick
 
-PickTrace = Callable[[Trace], list[TracePick]]
+PickTraces = Callable[[Sequence[Trace]], dict[str, list[TracePick]]]
+"""Picks by trace name."""
 StoredPick = tuple[Phase, float, float]
 """Phase, sample at the trace's own rate, probability."""
 
@@ -63,15 +64,18 @@ def write_trace_picks(path: Path, picks: Mapping[str, Sequence[StoredPick]]) -> 
 
 def stored_picker(
     path: Path, picker: str | None = None, probability: Callable[[float], float] = float
-) -> PickTrace:
-    """What looks up a trace's picks in a file, as `read_trace_picks` reads it, in seconds from its start.
+) -> PickTraces:
+    """What looks up traces' picks in a file, as `read_trace_picks` reads it, in seconds from its start.
 
     Raises as `read_trace_picks`, and when called ValueError for a trace that the file lacks.
     """
     stored = read_trace_picks(path, picker, probability)
     whose = f" of {picker}" if picker else ""
 
-    def look_up(trace: Trace) -> list[TracePick]:
+    def look_up(traces: Sequence[Trace]) -> dict[str, list[TracePick]]:
+        return {trace.name: one(trace) for trace in traces}
+
+    def one(trace: Trace) -> list[TracePick]:
         if trace.name not in stored:
             raise ValueError(
                 f"{path.name} lacks trace {trace.name!r}{whose}; a trace without picks has an empty list"

@@ -1,4 +1,4 @@
-"""The streaming picker: every onset once, at the right time, however the data are cut."""
+"""Streams through the bank: every onset once, at its time, however the data are cut and whoever is beside."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.bank import Bank
 from edge.card import Card, CellSpec, InputSpec, StreamSpec
-from edge.model import load_model, model_path
+from edge.model import due, load_model, model_path, moved_on
 from edge.pick import NS
-from edge.picker import Picker
 from edge.timeline import Block
 from firmware_bridge.packet import Stream
 from firmware_bridge.synthetic import synthetic_earthquake
@@ -25,7 +25,7 @@ CARD = Card(
     licence="MIT",
     input=InputSpec(100.0, 1024, None, {"name": "max-abs"}),
     cells=CellSpec(16, "linear"),
-    stream=StreamSpec(hop=128, lookahead=256, separation_s=1.0),
+    stream=StreamSpec(hop=128, delays=[0, 16], separation_s=1.0),
     thresholds={"P": 0.5, "S": 0.5},
     sigma_s={"P": 0.01, "S": 0.01},
     bias_s={"P": 0.0, "S": 0.0},
@@ -34,19 +34,22 @@ CARD = Card(
 
 
 class SpikeNetwork:
-    """Says P for every cell in which the vertical exceeds a tenth of the window's maximum, with the exact
-    offset: a picker on top of it must find every spike once, wherever windows begin and end."""
+    """Says P for every cell in which the vertical exceeds a half, with the exact offset: a bank on top of it
+    must find every spike once, wherever hops begin and end."""
 
     def __init__(self, card: Card = CARD) -> None:
         self.card = card
-        self.windows = 0
 
-    def infer(self, window):
-        self.windows += 1
-        cells = np.abs(window[:, 0]).reshape(-1, self.card.cells.stride)
-        logits = np.tile(np.float32([30.0, 0.0, 0.0]), (len(cells), 1))
-        logits[:, 1] = np.where(cells.max(axis=1) > 0.1, 60.0, 0.0)
-        return logits, (cells.argmax(axis=1) / self.card.cells.stride).astype(np.float32)
+    def begin(self, streams):
+        return [np.zeros((streams, self.card.input.window, 3), np.float32)]
+
+    def step(self, samples, memory):
+        windows = moved_on(memory, samples)
+        cells = np.abs(windows[..., 0]).reshape(len(windows), 1, -1, self.card.cells.stride)
+        logits = np.tile(np.float32([30.0, 0.0, 0.0]), (*cells.shape[:-1], 1))
+        logits[..., 1] = np.where(cells.max(axis=-1) > 0.5, 60.0, 0.0)
+        offsets = (cells.argmax(axis=-1) / self.card.cells.stride).astype(np.float32)
+        return due(logits, self.card), due(offsets, self.card)
 
 
 def blocks_of(samples, cuts=(), starts=True, start_ns=START_NS):
@@ -59,8 +62,16 @@ def blocks_of(samples, cuts=(), starts=True, start_ns=START_NS):
     return blocks
 
 
-def run(picker, blocks):
-    return [pick for block in blocks for pick in picker.feed(block)] + picker.flush()
+def run(network, blocks, thresholds=None, at_once=False):
+    """The picks of one stream, each block picked as it comes, or all of them at the end."""
+    bank = Bank(network, thresholds)
+    picker = bank.open()
+    picks = []
+    for block in blocks:
+        picker.feed(block)
+        picks += [] if at_once else bank.run()
+    picker.end()
+    return picks + bank.run()
 
 
 @given(
@@ -74,7 +85,7 @@ def test_every_onset_is_picked_once_at_its_time_wherever_it_lies(length, at, cut
     spikes = [s for i, s in enumerate(spikes) if i == 0 or s - spikes[i - 1] > 150]
     samples = np.zeros((length, 3))
     samples[spikes] = 1.0
-    picks = run(Picker(SpikeNetwork()), blocks_of(samples, [c for c in cuts if c < length]))
+    picks = run(SpikeNetwork(), blocks_of(samples, [c for c in cuts if c < length]))
     found = [round((p.time_ns - START_NS) * RATE / NS) for p in picks]
     kept = [s for i, s in enumerate(spikes) if i == 0 or s - spikes[i - 1] > 150]
     assert found == kept
@@ -91,15 +102,41 @@ def network():
 def test_picks_do_not_depend_on_how_the_samples_were_cut(network, cuts):
     samples = synthetic_earthquake(1).samples.astype(np.float64)
     low = {"P": 0.05, "S": 0.05}
-    whole = run(Picker(network, low), blocks_of(samples))
+    whole = run(network, blocks_of(samples), low)
     assert whole
-    assert run(Picker(network, low), blocks_of(samples, cuts)) == whole
+    assert run(network, blocks_of(samples, cuts), low) == whole
+
+
+@given(
+    offsets=st.lists(st.integers(0, 3000), min_size=1, max_size=70),
+    order=st.randoms(use_true_random=False),
+)
+@settings(max_examples=8, deadline=None)
+def test_a_stream_is_picked_as_if_it_were_alone(network, offsets, order):
+    """Beside any number of others, each at its own point, some of which end, and however they take turns."""
+    samples = synthetic_earthquake(1).samples.astype(np.float64)
+    low = {"P": 0.05, "S": 0.05}
+    bank = Bank(network, low)
+    streams = [(bank.open(), blocks_of(samples[k:], range(200, 6000, 400))) for k in offsets]
+    waiting = [picker for picker, blocks in streams for _ in blocks]
+    order.shuffle(waiting)
+    left = {picker: iter(blocks) for picker, blocks in streams}
+    picks = []
+    for turn, picker in enumerate(waiting):
+        picker.feed(next(left[picker]))
+        picks += bank.run() if turn % 7 == 0 else []
+    for picker, _ in streams:
+        picker.end()
+    picks += bank.run()
+    alone = {k: run(network, blocks_of(samples[k:]), low) for k in set(offsets)}
+    expected = [pick for k in offsets for pick in alone[k]]
+    assert sorted(map(repr, picks)) == sorted(map(repr, expected))
 
 
 @pytest.mark.parametrize("name", ["lppn-tiny", "lppn", "lppn-large"])
 def test_a_shipped_model_picks_p_of_an_earthquake(name):
     made = synthetic_earthquake()
-    picks = run(Picker(load_model(model_path(name))), blocks_of(made.samples.astype(np.float64)))
+    picks = run(load_model(model_path(name)), blocks_of(made.samples.astype(np.float64)))
     p = [pick for pick in picks if pick.phase == "P"]
     assert any(abs(pick.time_ns - START_NS - (made.p_ns - made.start_ns)) < 0.3 * NS for pick in p)
     best = max(p, key=lambda pick: pick.prob)
@@ -113,9 +150,8 @@ def test_a_gap_ends_the_segment_and_loses_no_onset_before_or_after_it():
     first, second = np.zeros((700, 3)), np.zeros((900, 3))
     first[695] = 1.0  # five samples before the gap
     second[4] = 1.0  # four samples after it
-    picker = Picker(SpikeNetwork())
     later = START_NS + 60 * NS
-    picks = run(picker, [*blocks_of(first), *blocks_of(second, start_ns=later)])
+    picks = run(SpikeNetwork(), [*blocks_of(first), *blocks_of(second, start_ns=later)])
     assert [p.time_ns for p in picks] == [START_NS + 695 * NS // RATE, later + 4 * NS // RATE]
 
 
@@ -127,14 +163,14 @@ def test_times_follow_the_blocks_own_times():
         replace(block, start_ns=block.start_ns + i * 100_000)
         for i, block in enumerate(blocks_of(samples, range(100, 6000, 100)))
     ]
-    (pick,) = run(Picker(SpikeNetwork()), blocks)
+    (pick,) = run(SpikeNetwork(), blocks)
     assert pick.time_ns == START_NS + 5950 * NS // RATE + 59 * 100_000
 
 
 def test_thresholds_override_the_cards(network):
     samples = synthetic_earthquake().samples.astype(np.float64)
-    low = run(Picker(network, {"P": 0.02, "S": 0.02}), blocks_of(samples))
-    high = run(Picker(network, {"P": 0.02, "S": 0.3}), blocks_of(samples))
+    low = run(network, blocks_of(samples), {"P": 0.02, "S": 0.02})
+    high = run(network, blocks_of(samples), {"P": 0.02, "S": 0.3})
     assert [p for p in low if p.phase == "P"] == [p for p in high if p.phase == "P"]
     assert [p for p in low if p.phase == "S" and p.prob >= 0.3] == [p for p in high if p.phase == "S"]
 
@@ -142,13 +178,16 @@ def test_thresholds_override_the_cards(network):
 def test_a_pick_is_made_as_soon_as_its_look_ahead_has_passed():
     samples = np.zeros((3000, 3))
     samples[1500] = 1.0
-    picker = Picker(SpikeNetwork())
+    bank = Bank(SpikeNetwork())
+    picker = bank.open()
     made_at = None
     for i, block in enumerate(blocks_of(samples, range(10, 3000, 10))):
-        if picker.feed(block):
+        picker.feed(block)
+        if bank.run():
             made_at = (i + 1) * 10
             break
     assert made_at is not None
     late = (made_at - 1500) / RATE
     stream = CARD.stream
-    assert late <= (stream.lookahead + stream.hop + 10) / RATE + stream.separation_s + 0.16
+    ahead = stream.delays[-1] * CARD.cells.stride
+    assert late <= (ahead + stream.hop + 10) / RATE + stream.separation_s + 0.16
