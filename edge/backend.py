@@ -56,13 +56,14 @@ class Backend(Protocol):
     def describe(self) -> Description: ...
 
 
-def _interpreter_class() -> tuple[type[Any], str]:
+def _runtime() -> tuple[Any, str]:
+    """The module of the runtime that is installed, and its name with version."""
     for package in ("ai_edge_litert", "tflite_runtime"):
         try:
             module = import_module(f"{package}.interpreter")
         except ImportError:
             continue
-        return module.Interpreter, f"{package} {version(package.replace('_', '-'))}"
+        return module, f"{package} {version(package.replace('_', '-'))}"
     raise BackendError(
         "no TFLite runtime: pip install ai-edge-litert (64-bit), or pip install 'edge-pick[coral]' "
         "(32-bit ARM, Coral; Python 3.11)"
@@ -87,16 +88,18 @@ class LiteRT:
     """A .tflite on the CPU, one thread: a second one gains little and starves the acquisition. Each size of
     batch has an interpreter of its own, made when it is first asked for."""
 
-    def __init__(self, model: Path) -> None:
-        """BackendError if no runtime is there or the file is no usable model."""
+    def __init__(self, model: Path, reference: bool = False) -> None:
+        """BackendError if no runtime is there or the file is no usable model. `reference`: by the plain
+        kernels, which are slow and give the same integers on every platform."""
         self._model = model
+        self._reference = reference
         self._interpreters: dict[int, Any] = {}
         interpreter = self._interpreter(1)
         signature = interpreter.get_signature_runner()
         self._inputs = signature.get_input_details()
         self._outputs = signature.get_output_details()
         self._description = Description(
-            runtime=_interpreter_class()[1],
+            runtime=_runtime()[1],
             device="cpu",
             inputs=tuple(_spec(name, detail) for name, detail in sorted(self._inputs.items())),
             outputs=tuple(_spec(name, detail) for name, detail in sorted(self._outputs.items())),
@@ -105,10 +108,13 @@ class LiteRT:
     def _interpreter(self, batch: int) -> Any:
         if batch in self._interpreters:
             return self._interpreters[batch]
-        interpreter_class, runtime = _interpreter_class()
+        module, runtime = _runtime()
+        kernels = module.OpResolverType.BUILTIN_REF if self._reference else module.OpResolverType.AUTO
         try:
             with _muted():
-                interpreter = interpreter_class(model_path=str(self._model), num_threads=1)
+                interpreter = module.Interpreter(
+                    model_path=str(self._model), num_threads=1, experimental_op_resolver_type=kernels
+                )
                 for detail in interpreter.get_input_details():
                     if detail["shape"][0] != batch:
                         interpreter.resize_tensor_input(detail["index"], [batch, *detail["shape"][1:]])

@@ -204,6 +204,13 @@ def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
 StationNetwork = StreamNetwork | WindowNetwork
 
 
+def network_on(backend: Backend, card: Card) -> StationNetwork:
+    """The network on a backend, by the form that its tensors have. CardError if they are not those that the
+    card promises."""
+    streams = any(spec.name == "state" for spec in backend.describe().inputs)
+    return StreamNetwork(card, backend) if streams else WindowNetwork(card, backend)
+
+
 def load_model(path: Path = DEFAULT_MODEL) -> StationNetwork:
     """Reads a .tflite and its card, refusing what does not match.
 
@@ -211,8 +218,6 @@ def load_model(path: Path = DEFAULT_MODEL) -> StationNetwork:
     makes the runtime pack its weights now rather than at the first onset.
     """
     card = read_card(path)
-    backend = LiteRT(path)
-    streams = any(spec.name == "state" for spec in backend.describe().inputs)
-    network = StreamNetwork(card, backend) if streams else WindowNetwork(card, backend)
+    network = network_on(LiteRT(path), card)
     network.step(np.zeros((1, card.stream.hop, 3), np.float32), network.begin(1))
     return network
