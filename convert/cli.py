@@ -1,4 +1,5 @@
-"""convert: zoo model to the int8 .tflite that the station loads, with its card and verification report."""
+"""convert: zoo model to the int8 .tflite that the station loads, with its card and verification report; and
+from there to C for a microcontroller, or to what an Edge TPU would make of it."""
 
 import argparse
 import hashlib
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.card import Card, card_path
-from edge.model import Network
+from edge.model import Network, load_model, model_path
 from edge.pick import Phase, Pick
 
 if TYPE_CHECKING:
@@ -35,10 +36,22 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         prog="convert",
         description="Quantises a zoo model to a full-integer .tflite, verifies it against the float model on "
         "labelled traces, sets its thresholds there, and writes model, card and report.",
-        epilog="example: convert --int8 lppn --data labelled --out edge/models",
+        epilog="examples: convert --int8 lppn --data labelled --out edge/models; "
+        "convert --int8 lppn-tiny --c-array --out firmware",
     )
-    parser.add_argument("network", choices=NETWORKS, help="which picker")
-    parser.add_argument("--int8", action="store_true", required=True, help="all integers of eight bits")
+    parser.add_argument(
+        "network",
+        help=f"which picker: {', '.join(NETWORKS)}; with --c-array or --edgetpu also a .tflite with its card",
+    )
+    parser.add_argument("--int8", action="store_true", help="all integers of eight bits")
+    made = parser.add_mutually_exclusive_group()
+    made.add_argument(
+        "--c-array", action="store_true", help="of a model that is converted already: C for TFLite Micro"
+    )
+    made.add_argument(
+        "--edgetpu", action="store_true",
+        help="of a model that is converted already: which ops an Edge TPU would leave to the CPU, and why",
+    )  # fmt: skip
     parser.add_argument(
         "--stream", action="store_true",
         help="only as a step of a stream, which computes nothing twice: the form that causal networks take "
@@ -46,7 +59,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--weights", type=Path, help="a .keras of edge-train (default: the shipped weights)")
     parser.add_argument(
-        "--data", type=Path, action="append", required=True,
+        "--data", type=Path, action="append", default=[],
         help="SeisBench folder: its train split calibrates, the dev split of the first verifies; repeatable",
     )  # fmt: skip
     parser.add_argument(
@@ -61,14 +74,22 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--windows", type=int, default=300, help="calibration windows, or batches of hops (default 300)"
     )
-    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="folder (default edge/models)")
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--out", type=Path, help="folder (default edge/models, and where you are with --c-array)"
+    )
+    args = parser.parse_args(arguments)
+    converted_already = args.c_array or args.edgetpu
+    if converted_already and (args.stream or args.weights or args.data or args.continuous):
+        parser.error("--c-array and --edgetpu take a model as it is: convert it first, without them")
+    if not converted_already and not (args.int8 and args.data and args.network in NETWORKS):
+        parser.error(f"a conversion needs --int8, --data, and one of {', '.join(NETWORKS)}")
+    return args
 
 
 def main(arguments: list[str] | None = None) -> int:
     args = parse(arguments)
     try:
-        report = convert(args)
+        report = (c_array if args.c_array else edgetpu if args.edgetpu else convert)(args)
     except ModuleNotFoundError as error:
         print(f"convert: {error.name} is missing: pip install 'edge-pick[host]'", file=sys.stderr)
         return 2
@@ -77,6 +98,21 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     print(report)
     return 0
+
+
+def c_array(args: argparse.Namespace) -> str:
+    """Writes a model as C; returns what it needs."""
+    from convert.firmware import write
+
+    return write(model_path(args.network), args.out or Path())
+
+
+def edgetpu(args: argparse.Namespace) -> str:
+    """What of a model would not run on an Edge TPU."""
+    from convert.edgetpu import report
+
+    path = model_path(args.network)
+    return report(load_model(path).card.name, path.read_bytes())
 
 
 def convert(args: argparse.Namespace) -> str:
@@ -93,12 +129,12 @@ def convert(args: argparse.Namespace) -> str:
     from convert.graph import multiplications, ops_of
     from convert.operating import operating_points
     from convert.verify import onset_bias, verify
-    from edge.model import load_model
     from zoo.network import load_keras
     from zoo.pickers.lppn import LPPNConfig, build
     from zoo.scores.measure import measure_continuous
 
-    args.out.mkdir(parents=True, exist_ok=True)
+    out = args.out or DEFAULT_OUT
+    out.mkdir(parents=True, exist_ok=True)
     weights = args.weights or WEIGHTS / f"{args.network}.keras"
     trained = load_keras(weights)
     config = LPPNConfig(**trained.card.training["network"])
@@ -151,7 +187,7 @@ def convert(args: argparse.Namespace) -> str:
             scores = measure_continuous(args.continuous, picks, thresholds, _spans(args))
             metrics["continuous"] = {"command": _command(args), "scores": scores}
         metrics["operating_points"] = operating_points(verification.int8, found, rates)
-    path = args.out / f"{args.network}.tflite"
+    path = out / f"{args.network}.tflite"
     sigma_s = {**card.sigma_s, **verification.sigma_s(found)}
     card = replace(card, thresholds=thresholds, sigma_s=sigma_s, metrics=metrics)
     path.write_bytes(buffer)
