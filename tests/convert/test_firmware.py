@@ -78,12 +78,11 @@ def write(out, name):
 
 
 @NETWORKS
-@pytest.mark.parametrize("standard", ["c99", "c11"])
-def test_the_array_is_the_model_and_the_header_what_its_card_says(name, standard, tmp_path, without_micro):
+def test_the_array_is_the_model_and_the_header_what_its_card_says(name, tmp_path, without_micro):
     write(tmp_path, name)
     stem = name.replace("-", "_")
     program = PROGRAM.format(stem=stem, P=stem.upper())
-    out = compiled(tmp_path, ("gcc", f"-std={standard}"), program, tmp_path / f"{stem}.c")
+    out = compiled(tmp_path, ("gcc", "-std=c99"), program, tmp_path / f"{stem}.c")
     words, numbers, model = out.split(b"\n", 2)
     network = load_model(model_path(name))
     card, description = network.card, network.describe()
@@ -106,8 +105,7 @@ def test_the_header_names_the_ops_that_a_resolver_has_to_know(name, tmp_path, wi
     write(tmp_path, name)
     stem = name.replace("-", "_")
     program = RESOLVER.format(stem=stem, P=stem.upper())
-    array = ("-x", "c++", tmp_path / f"{stem}.c")
-    compiled(tmp_path, ("g++", "-std=c++11"), program, *array)
+    compiled(tmp_path, ("g++", "-std=c++11"), program)
 
 
 def test_the_same_model_makes_the_same_files(tmp_path, without_micro):
@@ -123,10 +121,11 @@ def test_an_arena_that_is_not_measured_is_not_made_up(tmp_path, without_micro, c
     assert "pip install 'edge-pick[micro]'" in capsys.readouterr().out
 
 
-def test_a_model_of_ones_own_gets_a_name_that_c_takes(own, tmp_path, without_micro):
+@pytest.mark.parametrize("compiler", [("gcc", "-std=c11"), ("g++", "-std=c++11", "-x", "c++")])
+def test_a_model_of_ones_own_gets_a_name_that_c_takes(compiler, own, tmp_path, without_micro):
     write(tmp_path, own)
     program = PROGRAM.format(stem="_4_home", P="_4_HOME")
-    out = compiled(tmp_path, ("gcc", "-std=c99"), program, tmp_path / "_4_home.c")
+    out = compiled(tmp_path, compiler, program, tmp_path / "_4_home.c")
     assert out.endswith(own.read_bytes())
 
 
