@@ -6,7 +6,7 @@ VENV := .venv
 TEST_EXTRAS := $(if $(filter x86_64,$(shell uname -m)),host$(comma)test,test)
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint fuzz clean
+.PHONY: demo test lint fuzz arm64 clean
 
 demo: $(VENV)/demo-installed
 	$(BIN)/python -m demo
@@ -23,6 +23,10 @@ lint: $(VENV)/test-installed
 FUZZED := bridge anyshake3 anyshake2 anyshake1 gcf shake openeew ndjson lines
 fuzz: $(VENV)/fuzz-installed
 	for name in $(FUZZED); do $(BIN)/python -m fuzz.decoders $$name -max_total_time=60 || exit 1; done
+
+# On 64-bit ARM, emulated; on a Debian or a relative of it that has packages for arm64.
+arm64: $(VENV)/test-installed
+	PYTHON=$(BIN)/python .ci/arm64
 
 $(VENV)/created:
 	$(PYTHON) -m venv $(VENV)
