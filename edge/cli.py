@@ -8,12 +8,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 
 from tqdm import tqdm
 
 from edge import doctor
-from edge.archive import holds_miniseed, open_archive
+from edge.archive import holds_miniseed, open_archive, portions
 from edge.backend import BackendError
 from edge.capture import find_capture
 from edge.cells import PHASES
@@ -189,6 +190,11 @@ def replay(
         report(f"{capture.path.name}: {capture.protocol.title}, {decoder.stats.summary()}")
 
 
+def in_order(picks: list[Pick]) -> list[Pick]:
+    """By time: a bank gives them stream by stream."""
+    return sorted(picks, key=lambda pick: pick.time_ns)
+
+
 def replay_records(
     paths: list[Path],
     identity: tuple[str, str, str] | None,
@@ -216,12 +222,12 @@ def replay_records(
     bar = tqdm(
         archive.packets(), "replaying", archive.record_count, unit="record", disable=not sys.stderr.isatty()
     )
-    for packet in bar:
-        if stop.is_set():
-            break
-        if packet.stream.instrument in channels:
-            yield from station.feed(packet)
-    yield from station.flush()
+    for portion in portions(takewhile(lambda packet: not stop.is_set(), bar)):
+        for packet in portion:
+            if packet.stream.instrument in channels:
+                station.take(packet)
+        yield from in_order(station.run())
+    yield from in_order(station.flush())
     for problem in archive.problems:
         if problem not in problems:  # found while decoding
             report(problem)

@@ -56,7 +56,7 @@ class Picker:
         reach = stream.delays[-1] * card.cells.stride / self._rate + stream.separation_s
         self._keep = stream.hop + round((reach + NOISE_S[0] + 1) * self._rate)
         self._segments: deque[_Segment] = deque([_Segment()])
-        self._signal = np.zeros((2 * self._keep, 3))  # filtered
+        self._signal = np.empty((0, 3))  # filtered
         self._begin()
 
     def _begin(self) -> None:
@@ -79,6 +79,10 @@ class Picker:
         if self._segments[-1].length:
             self._segments[-1].ended = True
             self._segments.append(_Segment())
+
+    def hops(self, hop: int) -> int:
+        """Whole hops of the segment in hand that wait."""
+        return self._segments[0].queued // hop
 
     def ready(self, hop: int) -> bool:
         """Whether there is a whole hop, or the last part of a segment."""
@@ -120,10 +124,11 @@ class Picker:
         """What was taken, after the filter (n, 3)."""
         n = len(filtered)
         if self._filled + n > len(self._signal):
-            kept = self._signal[self._filled - self._keep : self._filled].copy()
-            self._signal[: self._keep] = kept
-            self._filled = self._keep
-            self._forget_anchors(self._heard - self._keep)
+            kept = min(self._keep, self._filled)
+            signal = np.empty((kept + max(n, self._keep), 3))
+            signal[:kept] = self._signal[self._filled - kept : self._filled]
+            self._signal, self._filled = signal, kept
+            self._forget_anchors(self._heard - kept)
         self._signal[self._filled : self._filled + n] = filtered
         self._filled += n
         self._heard += n
@@ -138,8 +143,9 @@ class Picker:
         self._segments.popleft()
         self._begin()
 
-    def pick(self, found: Onset) -> Pick:
-        """What the world sees of an onset in the segment in hand."""
+    def pick(self, found: Onset, heard: int) -> Pick:
+        """What the world sees of an onset in the segment in hand, of which no more than `heard` samples had
+        to be heard."""
         card = self._card
         onset = replace(found, sample=found.sample - card.bias_s[found.phase] * self._rate)
         anchor = self._anchor(onset.sample)
@@ -160,7 +166,7 @@ class Picker:
             amp_unit=anchor.unit,
             clock=block.clock,
             clock_sigma=block.sigma_s,
-            latency_s=(self._heard - onset.sample) / self._rate,
+            latency_s=(min(heard, self.length) - onset.sample) / self._rate,
             model=card.identity,
         )
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfilt, sosfilt_zi
+from scipy.signal import butter, lfilter, lfilter_zi
 
 ROUNDING = 1e-12
 """What the filter leaves of a constant, as a fraction of it, is less; what ground motion leaves is more."""
@@ -34,8 +34,8 @@ class HighPass:
     """
 
     def __init__(self, corner_hz: float, rate: float, streams: int = 1) -> None:
-        self._sos = butter(2, corner_hz, "highpass", fs=rate, output="sos")
-        self._steady = sosfilt_zi(self._sos)[0]
+        self._b, self._a = butter(2, corner_hz, "highpass", fs=rate)
+        self._steady = lfilter_zi(self._b, self._a)
         self._state = np.zeros((2, streams, 3))
         self._floor = np.zeros((streams, 3))
         self._new = np.ones(streams, bool)
@@ -59,9 +59,11 @@ class HighPass:
         if new.any():
             state = np.where(new[:, None], self._steady[:, None, None] * samples[0], state)
             floor = np.where(new[:, None], ROUNDING * np.abs(samples[0]), floor)
-        filtered, (state,) = sosfilt(self._sos, samples, axis=0, zi=state[None])
+        filtered, state = lfilter(self._b, self._a, samples, axis=0, zi=state)
         self._state[:, streams], self._floor[streams], self._new[streams] = state, floor, False
-        filtered[np.abs(filtered) <= floor + ROUNDING * np.abs(samples)] = 0.0
+        still = np.abs(filtered) <= floor + ROUNDING * np.abs(samples)
+        if still.any():
+            filtered[still] = 0.0
         # One memory layout whatever the chunk, or sums over it would differ in their last bit.
         return np.ascontiguousarray(filtered, dtype=np.float64)
 
@@ -124,25 +126,49 @@ class RunningAsinh:
         exactly zero in a block is so in the result, and its level stays."""
         out = np.empty(samples.shape, np.float32)
         level, seen = self._level[streams], self._seen[streams]
-        for start in range(0, len(samples), self.block):
-            piece = samples[start : start + self.block]
-            scale = self._gain / self._follow(np.abs(piece).mean(axis=0, dtype=np.float64), level, seen)
-            out[start : start + self.block] = piece * scale
+        whole = len(samples) // self.block * self.block
+        blocks = -1, self.block, *samples.shape[1:]
+        if whole:
+            self._scale(samples[:whole].reshape(blocks), out[:whole].reshape(blocks), level, seen)
+        if whole < len(samples):
+            self._scale(samples[None, whole:], out[None, whole:], level, seen)
         self._level[streams], self._seen[streams] = level, seen
         np.arcsinh(out, out=out)
         return np.clip(out, -self._clip, self._clip, out=out)
 
+    def _scale(self, blocks: Samples, out: Window, level: Samples, seen: NDArray[np.int64]) -> None:
+        """`out`: blocks (n, samples, streams, 3) in units of the level in each, times the gain."""
+        mean = np.add.reduce(np.abs(blocks), axis=1) / blocks.shape[1]
+        scale = self._gain / self._follow(mean, level, seen)
+        np.multiply(blocks, scale[:, None], out=out, casting="same_kind")
+
     def _follow(self, mean: Samples, level: Samples, seen: NDArray[np.int64]) -> Samples:
-        """`level` and `seen` after a block of this mean, changed in place; the level itself."""
+        """The level after each of consecutive blocks of these means (n, streams, 3). The logarithm `level`
+        and `seen` are changed in place."""
         live = mean > 0
-        height = np.log(np.clip(mean, *REPRESENTABLE))
+        height = np.log(np.minimum(np.maximum(mean, REPRESENTABLE[0]), REPRESENTABLE[1]))
+        alive = bool(live.all())
+        settled = False
+        after = np.empty_like(mean)
+        for k in range(len(mean)):
+            settled = settled or (alive and bool((seen >= self._memory).all()))
+            if settled:
+                level += np.minimum(np.maximum(height[k] - level, -self._rise), self._rise) / self._memory
+            else:
+                self._begin(height[k], live[k], level, seen)
+            after[k] = level
+        return np.exp(after)
+
+    def _begin(
+        self, height: Samples, live: NDArray[np.bool_], level: Samples, seen: NDArray[np.int64]
+    ) -> None:
+        """Takes in a block while some components have seen few, or are dead."""
         first = live & (seen == 0)
         level[first] = height[first]
         seen += live
-        settled = np.where(seen >= self._memory, -self._rise, -np.inf)
-        change = np.clip(height - level, settled, self._rise)
-        level += np.where(live, change / np.clip(seen, 1, self._memory), 0.0)
-        return np.exp(level)
+        least = np.where(seen >= self._memory, -self._rise, -np.inf)
+        change = np.minimum(np.maximum(height - level, least), self._rise)
+        level += np.where(live, change / np.minimum(np.maximum(seen, 1), self._memory), 0.0)
 
     def window(self, windows: Window) -> Window:
         return windows

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from edge.archive import open_archive
+from edge.archive import open_archive, portions
 from edge.model import Network, load_model
 from edge.pick import NS, Phase, Pick
 from edge.station import Station
@@ -76,5 +76,9 @@ def archive_picks(network: Network, files: Iterable[Path], thresholds: Mapping[P
     channels = {key: stream.channels for key, stream in archive.instruments.items()}
 
     station = Station(network, thresholds, lambda line: None, channels)
-    picks = [pick for packet in archive.packets() for pick in station.feed(packet)]
+    picks: list[Pick] = []
+    for portion in portions(archive.packets()):
+        for packet in portion:
+            station.take(packet)
+        picks += station.run()
     return picks + station.flush()
