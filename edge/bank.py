@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.cells import SILENCE, Floats, Onset, Peaks, softmax, within_cell
+from edge.cells import SILENCE, Floats, Peaks, softmax, within_cell
+from edge.early import Early, Found
 from edge.model import Memory, Network
 from edge.pick import Phase, Pick
 from edge.picker import Picker
@@ -25,18 +26,27 @@ STRETCH = 16_384
 
 
 class Bank:
-    """Pickers of any number of streams. `thresholds` override the card's, by phase."""
+    """Pickers of any number of streams. `thresholds` override the card's, by phase. `early`: the
+    probabilities from which picks are told early, and again when the final head has spoken."""
 
-    def __init__(self, network: Network, thresholds: Mapping[Phase, float] | None = None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        thresholds: Mapping[Phase, float] | None = None,
+        early: Mapping[Phase, float] | None = None,
+    ) -> None:
         card = network.card
         self._network = network
         self._card = card
         self._hop = card.stream.hop
         self._frames = self._hop // card.cells.stride
         self._delays = card.stream.delays
+        self._remembered = card.memory_hops
         separation = max(1, round(card.stream.separation_s * card.input.rate_hz / card.cells.stride))
         wanted = {**card.thresholds, **(thresholds or {})}
         self._peaks = Peaks(card.cells.stride, wanted, separation)
+        self._early_peaks = Peaks(card.cells.stride, early, separation) if early else None
+        self._early: dict[int, Early] = {}
         corner = card.input.highpass_hz
         self._highpass = None if corner is None else HighPass(corner, card.input.rate_hz)
         self._normalise = normaliser(card.input.normalisation)
@@ -55,12 +65,14 @@ class Bank:
         row = self._pickers.index(None)
         picker = Picker(self._card)
         self._pickers[row] = picker
+        self._early[row] = Early(self._peaks.separation)
         return picker
 
     def close(self, picker: Picker) -> None:
         """Forgets a picker and what it holds."""
         row = self._pickers.index(picker)
         self._pickers[row] = None
+        del self._early[row]
         self._begin(row)
 
     def run(self) -> list[Pick]:
@@ -112,12 +124,11 @@ class Bank:
 
     def _pieces(self, picker: Picker) -> tuple[int, int] | None:
         """How many pieces of how many hops may be cut of what waits, each long beside what the network
-        remembers of the hops before it."""
+        remembers of the hops before it. None where early picks are wanted: a piece has no present."""
+        if self._early_peaks:
+            return None
         hops = min(picker.hops(self._hop), STRETCH)
-        for pieces in PIECES:
-            if hops >= 2 * self._card.memory_hops * pieces:
-                return pieces, hops // pieces
-        return None
+        return next(((n, hops // n) for n in PIECES if hops >= 2 * self._remembered * n), None)
 
     def _go_on(self, rows: list[int], pickers: list[Picker], pieces: int, length: int) -> list[Pick]:
         """The next hops of some streams: so many of each, or of a single one in so many pieces."""
@@ -133,9 +144,37 @@ class Bank:
         words = self._latest(at, rows, pickers, answers)
         for row in rows:
             self._steps[row] += hops
+        n, w = answers.shape[2], self._peaks.separation
+        asked = words[:, : n + 2 * w]
+        found: dict[int, list[Found]] = {}
+        for k in np.flatnonzero(self._peaks.likely(asked)).tolist():
+            first = self._steps[rows[k]] * self._frames - self._delays[-1] - n - 2 * w
+            found[k] = self._found(self._peaks, pickers[k], first, asked[k], self._steps[rows[k]] - hops)
+        if self._early_peaks:
+            return self._with_early(self._early_peaks, rows, pickers, words[:, n:], found)
+        return [pick for some in found.values() for _, pick in some]
+
+    def _with_early(
+        self,
+        peaks: Peaks,
+        rows: list[int],
+        pickers: Sequence[Picker],
+        words: Floats,
+        final: Mapping[int, list[Found]],
+    ) -> list[Pick]:
+        """Final picks and early ones: of the words (streams, cells, 4) from the last cells that are final on,
+        peaks of which the cell after them has a word too."""
+        w = self._peaks.separation
         picks: list[Pick] = []
-        for k in np.flatnonzero(self._peaks.likely(words)):
-            picks += self._found(pickers[k], rows[k], words[k], hops)
+        ahead = np.concatenate([words, np.tile(SILENCE, (len(rows), w - 1, 1))], axis=1)
+        likely = peaks.likely(ahead)
+        for k, row in enumerate(rows):
+            done = self._steps[row] * self._frames
+            first = done - self._delays[0] - self._known
+            picks += self._early[row].settle(final.get(k, []), first + w)
+            if likely[k]:
+                found = self._found(peaks, pickers[k], first, ahead[k], self._steps[row] - 1)
+                picks += self._early[row].tell(found)
         return picks
 
     def _in_pieces(self, shown: Floats, memory: Memory, count: int) -> Floats:
@@ -143,7 +182,7 @@ class Bank:
         beginning comes of the hops before it, as many as the network remembers at all, so its answers are
         those that it would have given."""
         hops = shown[0].reshape(-1, self._hop, 3)
-        before, length = self._card.memory_hops, len(hops) // count
+        before, length = self._remembered, len(hops) // count
         starts = length * np.arange(count)
         rows = self._network.begin(count)
         for j in range(-before, length):
@@ -165,7 +204,9 @@ class Bank:
         (streams, heads, frames, 4): every head's in place of those of the heads before it. Frames after a
         segment's end say nothing, and cells before its beginning are no answers."""
         count, _, n, _ = answers.shape
-        words = np.concatenate([self._words[at], np.tile(SILENCE, (count, n, 1))], axis=1)
+        words = np.empty((count, self._known + n, 4), np.float32)
+        words[:, : self._known] = self._words[at]
+        words[:, self._known :] = SILENCE
         firsts = [self._steps[row] * self._frames for row in rows]
         ends = [picker.cells for picker in pickers]
         whole = min(firsts) >= self._delays[-1] and min(map(int.__sub__, ends, firsts)) >= n
@@ -179,31 +220,26 @@ class Bank:
                 said = np.where((heard & (frames >= delay))[..., None], said, words[:, end - n : end])
             words[:, end - n : end] = said
         self._words[at] = words[:, n:]
-        return words[:, : 2 * self._peaks.separation + n]
+        return words
 
-    def _found(self, picker: Picker, row: int, words: Floats, hops: int) -> list[Pick]:
-        """Picks among words (cells, 4) that have become the last ones in so many hops."""
-        w, frames = self._peaks.separation, self._frames
-        first = self._steps[row] * frames - self._delays[-1] - len(words)
-        before = self._steps[row] - hops
+    def _found(self, peaks: Peaks, picker: Picker, first: int, words: Floats, before: int) -> list[Found]:
+        """Onsets and picks among words (cells, 4), the first of them on the `first` cell of the segment, of
+        which every hop since so many `before` has asked for the next ones."""
+        within = within_cell(words[:, 3], self._card.cells.offset)
+        onsets = peaks.of(first, softmax(words[:, :3])[:, 1:], within)
+        asked = first + peaks.separation
         return [
-            picker.pick(onset, (before + 1 + (onset.cell - first - w) // frames) * self._hop)
-            for onset in self._onsets(first, words)
+            (onset, picker.pick(onset, (before + 1 + (onset.cell - asked) // self._frames) * self._hop))
+            for onset in onsets
             if onset.sample < picker.length
         ]
-
-    def _onsets(self, first: int, words: Floats) -> list[Onset]:
-        """Those in words (cells, 4), the first of them on the `first` cell of the segment."""
-        within = within_cell(words[:, 3], self._card.cells.offset)
-        return self._peaks.of(first, softmax(words[:, :3])[:, 1:], within)
 
     def _finish(self, row: int, picker: Picker) -> list[Pick]:
         """Leaves a segment that is over: its last cells stay as the heads have left them, of which the
         later ones have not seen enough."""
         first = self._steps[row] * self._frames - self._delays[0] - self._known
         words = np.concatenate([self._words[row], np.tile(SILENCE, (self._peaks.separation, 1))])
-        onsets = self._onsets(first, words)
-        picks = [picker.pick(onset, picker.length) for onset in onsets if onset.sample < picker.length]
+        picks = self._early[row].settle(self._found(self._peaks, picker, first, words, self._steps[row]))
         picker.leave()
         self._begin(row)
         return picks

@@ -45,12 +45,14 @@ class StreamSpec:
     """How a stream is answered: every `hop` samples; by each head of the network so many cells, ascending,
     after the cell in question as `delays` says, the last one its final word; onsets of one phase closer
     than `separation_s` are one. `memory`: samples before a hop that count in its answers, None for those of
-    a window."""
+    a window. `early`: by phase the probability from which an onset is told before the final word on it, None
+    where that has not been measured."""
 
     hop: int
     delays: Sequence[int]
     separation_s: float
     memory: int | None = None
+    early: Mapping[Phase, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,12 @@ class Card:
             raise CardError("the card's stream.hop and last of stream.delays exceed input.window")
         memory = self.stream.memory
         must("stream.memory", memory, memory is None or (_whole(memory) and memory > 0), "samples, or null")
+        early = self.stream.early
+        must("stream.early", early, early is None or isinstance(early, Mapping), "an object, or null")
+        for phase in PHASES if early else ():
+            least = early.get(phase) if early else None
+            fits = least is not None and _above_zero(least) and least < 1
+            must(f"stream.early.{phase}", least, fits, "between 0 and 1")
         separation = self.stream.separation_s
         must("stream.separation_s", separation, _above_zero(separation) and separation <= 60, "0 to 60 s")
         for phase in PHASES:

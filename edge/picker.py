@@ -14,6 +14,7 @@ from edge.card import Card
 from edge.cells import Onset
 from edge.pick import NS, Pick, pick_id
 from edge.timeline import Block
+from firmware_bridge.packet import Clock, Stream
 
 NOISE_S = (3.0, 0.3)
 """Noise window of the SNR: from 3 s to 0.3 s before the onset."""
@@ -38,10 +39,13 @@ class _Segment:
 
 @dataclass(frozen=True, slots=True)
 class _Anchor:
-    """A block without its samples, the sample of the segment at which it began, and its unit of amplitude."""
+    """Where a block began, as a sample of the segment, and what it said but for its samples."""
 
     sample: int
-    block: Block
+    start_ns: int
+    stream: Stream
+    clock: Clock
+    sigma_s: float | None
     scale: float
     unit: str
 
@@ -68,8 +72,9 @@ class Picker:
         if block.starts_segment:
             self.end()
         segment = self._segments[-1]
-        bare = replace(block, samples=block.samples[:0])
-        segment.anchors.append(_Anchor(segment.length, bare, scale, unit))
+        segment.anchors.append(
+            _Anchor(segment.length, block.start_ns, block.stream, block.clock, block.sigma_s, scale, unit)
+        )
         segment.waiting.append(block.samples)
         segment.queued += len(block.samples)
         segment.length += len(block.samples)
@@ -149,8 +154,8 @@ class Picker:
         card = self._card
         onset = replace(found, sample=found.sample - card.bias_s[found.phase] * self._rate)
         anchor = self._anchor(onset.sample)
-        block, stream = anchor.block, anchor.block.stream
-        time_ns = block.start_ns + round((onset.sample - anchor.sample) * NS / self._rate)
+        stream = anchor.stream
+        time_ns = anchor.start_ns + round((onset.sample - anchor.sample) * NS / self._rate)
         snr_db, amp = self._strength(onset)
         cell_ns = round(card.cells.stride * NS / self._rate)
         return Pick(
@@ -164,9 +169,9 @@ class Picker:
             snr_db=snr_db,
             amp=amp / anchor.scale,
             amp_unit=anchor.unit,
-            clock=block.clock,
-            clock_sigma=block.sigma_s,
-            latency_s=(min(heard, self.length) - onset.sample) / self._rate,
+            clock=anchor.clock,
+            clock_sigma=anchor.sigma_s,
+            latency_s=(min(heard, self._heard) - onset.sample) / self._rate,
             model=card.identity,
         )
 

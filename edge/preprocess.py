@@ -138,7 +138,7 @@ class RunningAsinh:
 
     def _scale(self, blocks: Samples, out: Window, level: Samples, seen: NDArray[np.int64]) -> None:
         """`out`: blocks (n, samples, streams, 3) in units of the level in each, times the gain."""
-        mean = np.add.reduce(np.abs(blocks), axis=1) / blocks.shape[1]
+        mean = np.add.reduce(np.abs(blocks), axis=1, dtype=np.float64) / blocks.shape[1]
         scale = self._gain / self._follow(mean, level, seen)
         np.multiply(blocks, scale[:, None], out=out, casting="same_kind")
 

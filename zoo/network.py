@@ -67,6 +67,12 @@ class KerasStream:
         return {"x": x, "state": memory[1].copy(), "sums": memory[2].copy()}
 
 
+def by_hop(network: KerasNetwork) -> KerasNetwork | KerasStream:
+    """The same network in the form that answers a hop at least cost: causal ones as a stream."""
+    config = LPPNConfig(**network.card.training["network"])
+    return KerasStream(network.card, network.model) if config.causal else network
+
+
 def _words(out: Mapping[str, Floats]) -> Floats:
     """What a model gives out as `edge.model.Network` has it."""
     return np.concatenate([out["cls"], out["ofs"]], axis=-1)

@@ -62,9 +62,9 @@ def blocks_of(samples, cuts=(), starts=True, start_ns=START_NS):
     return blocks
 
 
-def run(network, blocks, thresholds=None, at_once=False):
+def run(network, blocks, thresholds=None, at_once=False, early=None):
     """The picks of one stream, each block picked as it comes, or all of them at the end."""
-    bank = Bank(network, thresholds)
+    bank = Bank(network, thresholds, early)
     picker = bank.open()
     picks = []
     for block in blocks:
@@ -119,6 +119,29 @@ def test_a_backlog_is_picked_as_it_would_have_been_live(network, minutes):
     live = run(network, blocks, low)
     assert len(live) > minutes
     assert run(network, blocks, low, at_once=True) == live
+
+
+@given(cuts=st.lists(st.integers(0, 12_000), max_size=20), at_once=st.booleans())
+@settings(max_examples=8, deadline=None)
+def test_early_picks_come_sooner_and_change_no_final_one(network, cuts, at_once):
+    samples = np.concatenate([synthetic_earthquake(seed).samples for seed in (1, 4)]).astype(np.float64)
+    low = {"P": 0.3, "S": 0.3}
+    final = run(network, blocks_of(samples), low)
+    told = run(network, blocks_of(samples, cuts), low, at_once, early={"P": 0.5, "S": 0.5})
+    last = {pick.id: pick for pick in told}
+    ends = [pick for pick in told if pick.status != "preliminary"]
+    assert sorted(last) == sorted(pick.id for pick in ends)  # one end each
+    assert [replace(pick, id="", update=0) for pick in ends if pick.status == "final"] == [
+        replace(pick, id="") for pick in final
+    ]
+    early = [pick for pick in told if pick.status == "preliminary"]
+    assert early
+    for pick in early:
+        assert pick.update == 0
+        assert last[pick.id].update == 1
+        if last[pick.id].status == "final":
+            assert pick.latency_s < last[pick.id].latency_s
+            assert abs(pick.time_ns - last[pick.id].time_ns) < NS
 
 
 @given(

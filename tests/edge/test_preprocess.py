@@ -157,6 +157,14 @@ def test_after_a_reset_the_level_is_that_of_the_new_segment():
 
 
 @EVERY_RULE
+def test_training_in_single_precision_shows_what_the_station_shows(name):
+    samples = counts(700)
+    with np.errstate(all="raise"):
+        single = show(name, samples.astype(np.float32))
+    np.testing.assert_allclose(single, show(name, samples), atol=1e-5)
+
+
+@EVERY_RULE
 @given(exponent=st.integers(-20, 40))
 def test_counts_or_metres_a_second_make_no_difference(name, exponent):
     if name == "max-abs":
