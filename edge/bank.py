@@ -248,21 +248,20 @@ class Bank:
         """The next n samples of each (streams, n, 3), filtered and normalised; zero after a segment's end."""
         raw = [picker.take(n) for picker in pickers]
         if all(len(samples) == n for samples in raw):
-            together = raw[0][:, None] if len(raw) == 1 else np.stack(raw, axis=1)
-            return self._prepare(together, at, pickers)
+            return self._prepare(raw[0][None] if len(raw) == 1 else np.stack(raw), at, pickers)
         shown = np.zeros((len(raw), n, 3), np.float32)
         rows = np.arange(len(self._pickers))[at]
         whole = [k for k, samples in enumerate(raw) if len(samples) == n]
         if whole:
-            together = np.stack([raw[k] for k in whole], axis=1)
+            together = np.stack([raw[k] for k in whole])
             shown[whole] = self._prepare(together, rows[whole], [pickers[k] for k in whole])
         for k, samples in enumerate(raw):
             if 0 < len(samples) < n:
-                shown[k, : len(samples)] = self._prepare(samples[:, None], rows[k : k + 1], [pickers[k]])[0]
+                shown[k, : len(samples)] = self._prepare(samples[None], rows[k : k + 1], [pickers[k]])[0]
         return shown
 
     def _prepare(self, samples: NDArray[np.float64], at: Streams, pickers: Sequence[Picker]) -> Floats:
         filtered = samples if self._highpass is None else self._highpass.feed(samples, at)
-        for k, picker in enumerate(pickers):
-            picker.heard(filtered[:, k])
-        return self._normalise.feed(filtered, at).transpose(1, 0, 2)
+        for picker, heard in zip(pickers, filtered, strict=True):
+            picker.heard(heard)
+        return self._normalise.feed(filtered, at)

@@ -66,7 +66,7 @@ class Peaks:
         return np.asarray(found.reshape(len(words), -1).any(axis=1))
 
     def of(self, first: int, prob: Floats, onset: Floats) -> list[Onset]:
-        """The onsets in one stretch of cells, in order of time: `prob` (n, 2) of P and S, `onset` (n,) within
+        """The onsets in one stretch of cells, in their order: `prob` (n, 2) of P and S, `onset` (n,) within
         its cell, the first of them the `first` of the segment; the `separation` cells at either end are known
         but not asked for."""
         w = self.separation
@@ -83,4 +83,4 @@ class Peaks:
                     cell = first + int(c)
                     sample = (cell + float(inside @ share) / float(share.sum())) * self._stride
                     found.append(Onset(phase, sample, any_of_them, cell))
-        return sorted(found, key=lambda one: one.sample)
+        return sorted(found, key=lambda one: one.cell)

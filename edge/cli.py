@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from heapq import merge
 from importlib.metadata import version
 from itertools import takewhile
 from pathlib import Path
@@ -202,9 +203,12 @@ def early(args: argparse.Namespace, network: StationNetwork) -> Mapping[Phase, f
     return network.card.stream.early if args.early else None
 
 
-def in_order(picks: list[Pick]) -> list[Pick]:
-    """By time: a bank gives them stream by stream."""
-    return sorted(picks, key=lambda pick: pick.time_ns)
+def in_order(picks: list[Pick]) -> Iterator[Pick]:
+    """By time over all instruments, of each as it would have been live: a bank gives them one by one."""
+    by_instrument: dict[tuple[str, ...], list[Pick]] = {}
+    for pick in picks:
+        by_instrument.setdefault((pick.station, *pick.channels), []).append(pick)
+    return merge(*by_instrument.values(), key=lambda pick: pick.time_ns)
 
 
 def replay_records(

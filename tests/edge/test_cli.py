@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from scipy.signal import resample_poly
+from resampled import resampled
 
 from edge.cli import main
 from edge.model import DEFAULT_MODEL
@@ -123,7 +123,7 @@ def test_picks_are_appended_to_a_file_as_printed(call, event, tmp_path):
 
 @pytest.mark.parametrize("rate", [50.0, 100.0, 250.0])
 def test_one_file_or_three_in_any_order_and_at_any_rate(call, event, tmp_path, quake, write_mseed, rate):
-    ground = np.rint(resample_poly(quake.astype(float), round(rate), 100, axis=0)).astype(np.int32)
+    ground = resampled(quake, rate)
     whole = write_mseed(tmp_path / "whole.mseed", ground, rate=rate)
     backwards = write_mseed(tmp_path / "backwards.mseed", ground[:, ::-1], "ENZ", rate)
     z, n, e = (

@@ -57,9 +57,9 @@ def noise(network, streams=1, seed=5):
     """Hops of some streams (hops, streams, hop, 3), as they are shown."""
     card = network.card
     n = 40 * card.stream.hop
-    samples = np.random.default_rng(seed).normal(0, 100, (n, streams, 3))
+    samples = np.random.default_rng(seed).normal(0, 100, (streams, n, 3))
     shown = normaliser(card.input.normalisation, streams).feed(samples)
-    return shown.reshape(40, card.stream.hop, streams, 3).transpose(0, 2, 1, 3)
+    return shown.reshape(streams, 40, card.stream.hop, 3).swapaxes(0, 1)
 
 
 def answers(network, hops):
