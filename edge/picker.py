@@ -60,7 +60,7 @@ class Picker:
         reach = stream.delays[-1] * card.cells.stride / self._rate + stream.separation_s
         self._keep = stream.hop + round((reach + NOISE_S[0] + 1) * self._rate)
         self._segments: deque[_Segment] = deque([_Segment()])
-        self._signal = np.empty((0, 3))  # filtered
+        self._signal = np.empty((0, 3), np.float32)  # filtered
         self._begin()
 
     def _begin(self) -> None:
@@ -130,7 +130,7 @@ class Picker:
         n = len(filtered)
         if self._filled + n > len(self._signal):
             kept = min(self._keep, self._filled)
-            signal = np.empty((kept + max(n, self._keep), 3))
+            signal = np.empty((kept + max(n, self._keep), 3), np.float32)
             signal[:kept] = self._signal[self._filled - kept : self._filled]
             self._signal, self._filled = signal, kept
             self._forget_anchors(self._heard - kept)
@@ -189,7 +189,7 @@ class Picker:
         amp = float(np.abs(signal).max(initial=0.0))
         if not len(signal) or not len(noise):
             return None, amp
-        power = np.mean(np.square(signal), axis=0), np.mean(np.square(noise), axis=0)
+        power = [np.mean(np.square(part, dtype=np.float64), axis=0) for part in (signal, noise)]
         usable = (power[0] > 0) & (power[1] > 0)
         if not usable.any():
             return None, amp
