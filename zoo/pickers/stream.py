@@ -20,6 +20,8 @@ BEFORE = WIDE_KERNEL - 2
 """Samples before the hop that the first convolution reads."""
 SAMPLES, SUMS = "b1", "up1"
 """The convolutions that read no ReLU6."""
+MOST_JOINED = 10
+"""Tensors that one CONCATENATION of TFLite Micro takes."""
 
 
 class _Sizes:
@@ -62,7 +64,9 @@ class _Carried:
 
     def next_state(self) -> Any:
         """All that came out of a ReLU6, in the order in which it was asked for."""
-        return layers.Concatenate(axis=-1, name="state_pack")(self._kept)
+        some = [self._kept[k : k + MOST_JOINED] for k in range(0, len(self._kept), MOST_JOINED)]
+        parts = [layers.Concatenate(axis=-1, name=f"state_pack{k}")(kept) for k, kept in enumerate(some)]
+        return layers.Concatenate(axis=-1, name="state_pack")(parts)
 
 
 def _sizes(config: LPPNConfig, hop: int) -> _Sizes:
