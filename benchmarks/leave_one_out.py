@@ -33,7 +33,7 @@ from edge.model import Network
 from edge.pick import Phase
 from zoo import options
 from zoo.data.seisbench import Trace, read_rows, read_traces
-from zoo.network import LAYERS, KerasNetwork
+from zoo.network import LAYERS, KerasNetwork, by_hop
 from zoo.runner import TOGETHER, batched, trace_picks
 from zoo.runs import Run
 from zoo.scores.breakdown import by_source
@@ -102,7 +102,7 @@ def training(folder: Path, arguments: Sequence[str]) -> list[str]:
 def network_of(run: Run) -> Network:
     """The last checkpoint of a run, under the card of its best one, which differs in nothing but weights."""
     card = Card.from_json(card_path(run.best).read_text())
-    return KerasNetwork(card, keras.saving.load_model(run.last, LAYERS, compile=False))
+    return by_hop(KerasNetwork(card, keras.saving.load_model(run.last, LAYERS, compile=False)))
 
 
 def compared(network: Network, traces: Sequence[Trace]) -> dict[Phase, Comparison]:

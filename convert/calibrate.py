@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.card import Card
+from edge.cells import SILENCE
 from edge.model import Floats, Memory, moved_on
 from zoo.data.seisbench import read_rows, read_traces
 from zoo.network import KerasStream
@@ -28,12 +29,12 @@ class WindowSampler:
         """As `Network`."""
         return [np.zeros((streams, self.card.input.window, 3), np.float32)]
 
-    def step(self, samples: Floats, memory: Memory) -> tuple[Floats, Floats]:
+    def step(self, samples: Floats, memory: Memory) -> Floats:
         """As `Network`."""
         windows = moved_on(memory, samples)
         self.kept += list(windows[self._rng.random(len(windows)) < self._share])
-        shape = len(samples), len(self.card.stream.delays), self.card.stream.hop // self.card.cells.stride
-        return np.zeros((*shape, 3), np.float32), np.zeros(shape, np.float32)
+        frames = self.card.stream.hop // self.card.cells.stride
+        return np.tile(SILENCE, (len(samples), len(self.card.stream.delays), frames, 1))
 
 
 class StreamSampler:
@@ -50,13 +51,13 @@ class StreamSampler:
         memory: Memory = self._network.begin(streams)
         return memory
 
-    def step(self, samples: Floats, memory: Memory) -> tuple[Floats, Floats]:
+    def step(self, samples: Floats, memory: Memory) -> Floats:
         """As `Network`."""
         inputs = self._network.inputs(samples, memory)
         for row in np.flatnonzero(self._rng.random(len(samples)) < self._share):
             self.kept.append({name: values[row] for name, values in inputs.items()})
-        answers: tuple[Floats, Floats] = self._network.step(samples, memory)
-        return answers
+        words: Floats = self._network.step(samples, memory)
+        return words
 
 
 def sample(network: WindowSampler | StreamSampler, folders: Sequence[Path], seed: int = 0) -> None:

@@ -124,6 +124,7 @@ def convert(args: argparse.Namespace) -> str:
 
     if keras.backend.backend() != "tensorflow":
         raise ValueError("conversion needs TensorFlow: unset KERAS_BACKEND or set it to tensorflow")
+    from convert.early import early_metrics, early_scores, early_thresholds
     from convert.edgetpu import refusals
     from convert.forms import as_stream, as_windows
     from convert.graph import multiplications, ops_of
@@ -184,8 +185,12 @@ def convert(args: argparse.Namespace) -> str:
             }
         }
         if args.continuous:
-            scores = measure_continuous(args.continuous, picks, thresholds, _spans(args))
-            metrics["continuous"] = {"command": _command(args), "scores": scores}
+            measured = measure_continuous(args.continuous, picks, thresholds, _spans(args))
+            metrics["continuous"] = {"command": _command(args), "scores": measured}
+        if streams:
+            scores = early_scores(network, thresholds, args.data[0], "dev", quiet)
+            card = replace(card, stream=replace(card.stream, early=early_thresholds(scores)))
+            metrics["early"] = early_metrics(scores)
         metrics["operating_points"] = operating_points(verification.int8, found, rates)
     path = out / f"{args.network}.tflite"
     sigma_s = {**card.sigma_s, **verification.sigma_s(found)}
@@ -260,6 +265,13 @@ def _text(path: Path, card: Card) -> str:
             f"{at['recall']:.3f}"
             + (f", {at['false_per_hour']:.2f} false/h" if "false_per_hour" in at else "")
             for phase, at in point.items()
+        ]
+    for phase, points in card.metrics.get("early", {}).items():
+        rows += [
+            f"{phase} early from {at['threshold']:.2f}: {at['confirmed']:.3f} of {at['told']} confirmed, "
+            f"clear onsets after {at['wait_p50_s']:.2f} s (95 %: {at['wait_p95_s']:.2f} s)"
+            for at in points
+            if card.stream.early and at["threshold"] == card.stream.early[phase]
         ]
     d = metrics["int8_minus_float"]
     rows.append(

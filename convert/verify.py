@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from convert.operating import best_threshold
-from edge.cells import PHASES, softmax
+from edge.cells import PHASES, Floats, OffsetKind, softmax, within_cell
 from edge.model import Memory, Network
 from edge.pick import Phase
 from zoo.data.seisbench import read_rows, read_traces
@@ -22,8 +21,6 @@ from zoo.scores.scoring import Comparison, TracePick
 
 PICK_THRESHOLD = 0.05
 BIAS_THRESHOLD = 0.3
-
-Answers = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,27 +89,26 @@ def _numbers(comparison: Comparison, threshold: float) -> dict[str, Any]:
 
 
 class Overheard:
-    """A network whose answers are kept as they are given."""
+    """A network whose final words are kept as they are given."""
 
     def __init__(self, network: Network) -> None:
         self.card = network.card
         self._network = network
-        self._given: list[Answers] = []
+        self._given: list[Floats] = []
 
     def begin(self, streams: int) -> Memory:
         """As `Network`."""
         return self._network.begin(streams)
 
-    def step(self, samples: NDArray[np.float32], memory: Memory) -> Answers:
+    def step(self, samples: Floats, memory: Memory) -> Floats:
         """As `Network`."""
-        answers = self._network.step(samples, memory)
-        self._given.append(answers)
-        return answers
+        words = self._network.step(samples, memory)
+        self._given.append(words[:, -1].reshape(-1, 4))
+        return words
 
-    def final(self) -> Answers:
-        """Logits (n, 3) and raw offsets (n,) of the final head, all that were given."""
-        logits = [logits[:, -1].reshape(-1, 3) for logits, _ in self._given]
-        return np.concatenate(logits), np.concatenate([offsets[:, -1].ravel() for _, offsets in self._given])
+    def final(self) -> Floats:
+        """All that the final head has given (n, 4)."""
+        return np.concatenate(self._given)
 
 
 def picked(network: Network, folder: Path, split: str, quiet: bool) -> dict[Phase, Comparison]:
@@ -150,13 +146,10 @@ def verify(float_: Network, int8: Network, folder: Path, split: str, quiet: bool
     )
 
 
-def _difference(offset: str, answers: Mapping[str, tuple[Any, Any]]) -> Difference:
-    prob = {name: softmax(logits)[..., 1:] for name, (logits, _) in answers.items()}
+def _difference(offset: OffsetKind, words: Mapping[str, Floats]) -> Difference:
+    prob = {name: softmax(given[:, :3])[:, 1:] for name, given in words.items()}
     apart = np.abs(prob["int8"] - prob["float"]).ravel()
-    onset = {
-        name: 1 / (1 + np.exp(-offsets)) if offset == "sigmoid" else offsets
-        for name, (_, offsets) in answers.items()
-    }
+    onset = {name: within_cell(given[:, 3], offset) for name, given in words.items()}
     asked = np.maximum(prob["int8"], prob["float"]).max(axis=-1) >= 0.1
     onset_apart = np.abs(onset["int8"] - onset["float"])[asked]
     return Difference(

@@ -3,7 +3,7 @@
 import mmap
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,6 +21,9 @@ _HEADER_BYTES = 8
 
 _COMPONENT_SETS = ("ZNE", "Z12", "Z23", "ZXY", "123")
 """The components that go together, by last letter; without a Z, 1 is the vertical."""
+
+PORTION = 2_000_000
+"""Samples: two hours of a station."""
 
 _INDEX = np.dtype([("start_ns", "i8"), ("offset", "i8"), ("length", "i4"), ("file", "i4"), ("stream", "i4")])
 
@@ -108,6 +111,19 @@ class Archive:
             kind = np.int32 if record.sampletype == "i" else np.float64
             samples = record.np_datasamples.astype(kind)[:, np.newaxis]
             yield Packet(self._streams[stream_number], start_ns, record.samprate, samples, "unknown")
+
+
+def portions(packets: Iterable[Packet]) -> Iterator[list[Packet]]:
+    """Packets in lists of so many samples that picking them at once pays, and memory does not mind."""
+    portion: list[Packet] = []
+    samples = 0
+    for packet in packets:
+        portion.append(packet)
+        samples += packet.samples.size
+        if samples >= PORTION:
+            yield portion
+            portion, samples = [], 0
+    yield portion
 
 
 def holds_miniseed(path: Path) -> bool:

@@ -2,8 +2,9 @@
 
 Every stream is cut into hops counted from its segment's start, so neither packet sizes nor arrival times, nor
 what other streams do, can change a pick. A step takes at most one hop of each stream that has one: high-pass,
-normalisation, network and decoding run over all of them together, and a stream that floods waits for its turn
-like the others. Python looks at a single stream only where an onset is likely.
+normalisation, network and decoding run over all of them together. Of a stream that has very much, an archive
+or a flood, a stretch is cut into pieces which the network answers side by side, after which the others have
+their turn. Python looks at a single stream only where an onset is likely.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,39 +12,51 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.cells import IMPOSSIBLE, Floats, Peaks, softmax, within_cell
-from edge.model import Network
+from edge.cells import SILENCE, Floats, Peaks, softmax, within_cell
+from edge.early import Early, Found
+from edge.model import Memory, Network
 from edge.pick import Phase, Pick
 from edge.picker import Picker
-from edge.preprocess import HighPass, normaliser
+from edge.preprocess import HighPass, Streams, normaliser
 
-Rows = NDArray[np.intp]
+PIECES = (64, 8)
+"""Into so many a stretch is cut if it is long enough, as many as networks like to answer at once."""
+STRETCH = 16_384
+"""Hops of one stream at once, at most: three hours, which others wait for a third of a second."""
 
 
 class Bank:
-    """Pickers of any number of streams. `thresholds` override the card's, by phase."""
+    """Pickers of any number of streams. `thresholds` override the card's, by phase. `early`: the
+    probabilities from which picks are told early, and again when the final head has spoken."""
 
-    def __init__(self, network: Network, thresholds: Mapping[Phase, float] | None = None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        thresholds: Mapping[Phase, float] | None = None,
+        early: Mapping[Phase, float] | None = None,
+    ) -> None:
         card = network.card
         self._network = network
         self._card = card
         self._hop = card.stream.hop
         self._frames = self._hop // card.cells.stride
         self._delays = card.stream.delays
+        self._remembered = card.memory_hops
         separation = max(1, round(card.stream.separation_s * card.input.rate_hz / card.cells.stride))
-        self._peaks = Peaks(card.cells.stride, {**card.thresholds, **(thresholds or {})}, separation)
+        wanted = {**card.thresholds, **(thresholds or {})}
+        self._peaks = Peaks(card.cells.stride, wanted, separation)
+        self._early_peaks = Peaks(card.cells.stride, early, separation) if early else None
+        self._early: dict[int, Early] = {}
         corner = card.input.highpass_hz
         self._highpass = None if corner is None else HighPass(corner, card.input.rate_hz)
         self._normalise = normaliser(card.input.normalisation)
         self._pickers: list[Picker | None] = [None]
         self._memory = network.begin(1)
-        self._steps = np.zeros(1, np.int64)  # hops of the segment done
+        self._steps = [0]  # hops of the segment done
         # The latest word on each cell: from the first with which one that is asked for next is compared to
         # the newest that the first head has answered.
-        self._asked = 2 * separation + self._frames
-        known = self._asked + self._delays[-1] - self._delays[0]
-        self._prob: Floats = np.full((1, known, 2), IMPOSSIBLE, np.float32)
-        self._onset: Floats = np.zeros((1, known), np.float32)
+        self._known = 2 * separation + self._delays[-1] - self._delays[0]
+        self._words: Floats = np.tile(SILENCE, (1, self._known, 1))
 
     def open(self) -> Picker:
         """A picker for one more stream."""
@@ -52,26 +65,40 @@ class Bank:
         row = self._pickers.index(None)
         picker = Picker(self._card)
         self._pickers[row] = picker
+        self._early[row] = Early(self._peaks.separation)
         return picker
 
     def close(self, picker: Picker) -> None:
         """Forgets a picker and what it holds."""
         row = self._pickers.index(picker)
         self._pickers[row] = None
-        self._begin([row])
+        del self._early[row]
+        self._begin(row)
 
     def run(self) -> list[Pick]:
         """The picks that what the pickers hold settles."""
         picks: list[Pick] = []
-        while True:
-            rows = [row for row, one in enumerate(self._pickers) if one and one.ready(self._hop)]
+        busy = True
+        while busy:
+            busy = False
+            rows: list[int] = []
+            pickers: list[Picker] = []
+            for row, picker in enumerate(self._pickers):
+                if not picker:
+                    continue
+                if pieces := self._pieces(picker):
+                    picks += self._go_on([row], [picker], *pieces)
+                    busy = True
+                elif picker.ready(self._hop):
+                    rows.append(row)
+                    pickers.append(picker)
+                elif picker.over:
+                    picks += self._finish(row, picker)
+                    busy = True
             if rows:
-                picks += self._step(rows)
-            over = [row for row, one in enumerate(self._pickers) if one and one.over]
-            for row in over:
-                picks += self._finish(row)
-            if not rows and not over:
-                return picks
+                picks += self._go_on(rows, pickers, 1, 1)
+                busy = True
+        return picks
 
     def _widen(self, rows: int) -> None:
         more = rows - len(self._pickers)
@@ -81,101 +108,160 @@ class Bank:
         self._normalise.widen(rows)
         fresh = self._network.begin(more)
         self._memory = [np.concatenate(parts) for parts in zip(self._memory, fresh, strict=True)]
-        self._steps = np.pad(self._steps, (0, more))
-        self._prob = np.pad(self._prob, ((0, more), (0, 0), (0, 0)), constant_values=IMPOSSIBLE)
-        self._onset = np.pad(self._onset, ((0, more), (0, 0)))
+        self._steps += [0] * more
+        self._words = np.concatenate([self._words, np.tile(SILENCE, (more, self._known, 1))])
 
-    def _begin(self, rows: Sequence[int]) -> None:
-        """Their next hops are the first of segments."""
-        at = np.array(rows, np.intp)
+    def _begin(self, row: int) -> None:
+        """Its next hop is the first of a segment."""
+        at = slice(row, row + 1)
         if self._highpass is not None:
             self._highpass.reset(at)
         self._normalise.reset(at)
-        for kept, fresh in zip(self._memory, self._network.begin(len(rows)), strict=True):
+        for kept, fresh in zip(self._memory, self._network.begin(1), strict=True):
             kept[at] = fresh
-        self._steps[at] = 0
-        self._prob[at], self._onset[at] = IMPOSSIBLE, 0.0
+        self._steps[row] = 0
+        self._words[at] = SILENCE
 
-    def _step(self, rows: list[int]) -> list[Pick]:
-        at = np.array(rows, np.intp)
-        pickers = [picker for row in rows if (picker := self._pickers[row])]
-        shown = self._show(at, pickers)
+    def _pieces(self, picker: Picker) -> tuple[int, int] | None:
+        """How many pieces of how many hops may be cut of what waits, each long beside what the network
+        remembers of the hops before it. None where early picks are wanted: a piece has no present."""
+        if self._early_peaks:
+            return None
+        hops = min(picker.hops(self._hop), STRETCH)
+        return next(((n, hops // n) for n in PIECES if hops >= 2 * self._remembered * n), None)
+
+    def _go_on(self, rows: list[int], pickers: list[Picker], pieces: int, length: int) -> list[Pick]:
+        """The next hops of some streams: so many of each, or of a single one in so many pieces."""
+        hops = pieces * length
+        # All of them side by side, or one alone, need not be gathered and put back.
+        first, n = rows[0], len(rows)
+        at: Streams = slice(first, first + n) if rows[-1] - first == n - 1 else np.array(rows, np.intp)
+        shown = self._show(at, pickers, hops * self._hop)
         memory = [kept[at] for kept in self._memory]
-        logits, raw = self._network.step(shown, memory)
+        answers = self._network.step(shown, memory) if hops == 1 else self._in_pieces(shown, memory, pieces)
         for kept, changed in zip(self._memory, memory, strict=True):
             kept[at] = changed
-        self._steps[at] += 1
-        self._remember(at, pickers, softmax(logits)[..., 1:], within_cell(raw, self._card.cells.offset))
+        words = self._latest(at, rows, pickers, answers)
+        for row in rows:
+            self._steps[row] += hops
+        n, w = answers.shape[2], self._peaks.separation
+        asked = words[:, : n + 2 * w]
+        found: dict[int, list[Found]] = {}
+        for k in np.flatnonzero(self._peaks.likely(asked)).tolist():
+            first = self._steps[rows[k]] * self._frames - self._delays[-1] - n - 2 * w
+            found[k] = self._found(self._peaks, pickers[k], first, asked[k], self._steps[rows[k]] - hops)
+        if self._early_peaks:
+            return self._with_early(self._early_peaks, rows, pickers, words[:, n:], found)
+        return [pick for some in found.values() for _, pick in some]
+
+    def _with_early(
+        self,
+        peaks: Peaks,
+        rows: list[int],
+        pickers: Sequence[Picker],
+        words: Floats,
+        final: Mapping[int, list[Found]],
+    ) -> list[Pick]:
+        """Final picks and early ones: of the words (streams, cells, 4) from the last cells that are final on,
+        peaks of which the cell after them has a word too."""
+        w = self._peaks.separation
         picks: list[Pick] = []
-        asked = self._prob[at, : self._asked]
-        for k in np.flatnonzero(self._peaks.likely(asked)):
-            picks += self._found(pickers[k], int(at[k]), asked[k])
+        ahead = np.concatenate([words, np.tile(SILENCE, (len(rows), w - 1, 1))], axis=1)
+        likely = peaks.likely(ahead)
+        for k, row in enumerate(rows):
+            done = self._steps[row] * self._frames
+            first = done - self._delays[0] - self._known
+            picks += self._early[row].settle(final.get(k, []), first + w)
+            if likely[k]:
+                found = self._found(peaks, pickers[k], first, ahead[k], self._steps[row] - 1)
+                picks += self._early[row].tell(found)
         return picks
 
-    def _found(self, picker: Picker, row: int, prob: Floats) -> list[Pick]:
-        """Picks among the first cells known of a stream."""
-        onsets = self._peaks.of(self._first(row), prob, self._onset[row, : len(prob)])
-        return [picker.pick(onset) for onset in onsets if onset.sample < picker.length]
+    def _in_pieces(self, shown: Floats, memory: Memory, count: int) -> Floats:
+        """A stretch of one stream, cut into pieces which go side by side. What a piece remembers at its
+        beginning comes of the hops before it, as many as the network remembers at all, so its answers are
+        those that it would have given."""
+        hops = shown[0].reshape(-1, self._hop, 3)
+        before, length = self._remembered, len(hops) // count
+        starts = length * np.arange(count)
+        rows = self._network.begin(count)
+        for j in range(-before, length):
+            if j == 0:
+                for row, kept in zip(rows, memory, strict=True):
+                    row[0] = kept[0]
+            answers = self._network.step(hops[np.maximum(starts + j, 0)], rows)
+            if j == 0:
+                said = np.empty((count, length, *answers.shape[1:]), np.float32)
+            if j >= 0:
+                said[:, j] = answers
+        for row, kept in zip(rows, memory, strict=True):
+            kept[0] = row[-1]
+        heads_first = said.reshape(-1, *answers.shape[1:]).swapaxes(0, 1)
+        return heads_first.reshape(1, answers.shape[1], -1, answers.shape[3])
 
-    def _first(self, row: int) -> int:
-        """The first cell of which the latest word is kept."""
-        done = int(self._steps[row]) * self._frames
-        first: int = done - self._delays[0] - self._prob.shape[1]
-        return first
+    def _latest(self, at: Streams, rows: list[int], pickers: Sequence[Picker], answers: Floats) -> Floats:
+        """The latest word (streams, cells, 4) on all cells known, those of before included, after answers
+        (streams, heads, frames, 4): every head's in place of those of the heads before it. Frames after a
+        segment's end say nothing, and cells before its beginning are no answers."""
+        count, _, n, _ = answers.shape
+        words = np.empty((count, self._known + n, 4), np.float32)
+        words[:, : self._known] = self._words[at]
+        words[:, self._known :] = SILENCE
+        firsts = [self._steps[row] * self._frames for row in rows]
+        ends = [picker.cells for picker in pickers]
+        whole = min(firsts) >= self._delays[-1] and min(map(int.__sub__, ends, firsts)) >= n
+        if not whole:
+            frames = np.array(firsts)[:, None] + np.arange(n)
+            heard = frames < np.array(ends)[:, None]
+        for k, delay in enumerate(self._delays):
+            end = words.shape[1] - (delay - self._delays[0])
+            said = answers[:, k]
+            if not whole:
+                said = np.where((heard & (frames >= delay))[..., None], said, words[:, end - n : end])
+            words[:, end - n : end] = said
+        self._words[at] = words[:, n:]
+        return words
 
-    def _finish(self, row: int) -> list[Pick]:
+    def _found(self, peaks: Peaks, picker: Picker, first: int, words: Floats, before: int) -> list[Found]:
+        """Onsets and picks among words (cells, 4), the first of them on the `first` cell of the segment, of
+        which every hop since so many `before` has asked for the next ones."""
+        within = within_cell(words[:, 3], self._card.cells.offset)
+        onsets = peaks.of(first, softmax(words[:, :3])[:, 1:], within)
+        asked = first + peaks.separation
+        return [
+            (onset, picker.pick(onset, (before + 1 + (onset.cell - asked) // self._frames) * self._hop))
+            for onset in onsets
+            if onset.sample < picker.length
+        ]
+
+    def _finish(self, row: int, picker: Picker) -> list[Pick]:
         """Leaves a segment that is over: its last cells stay as the heads have left them, of which the
         later ones have not seen enough."""
-        picker = self._pickers[row]
-        assert picker
-        w = self._peaks.separation
-        # One hop on, with nothing new: what was asked for last is asked no more.
-        self._steps[row] += 1
-        for kept, nothing in ((self._prob[row], IMPOSSIBLE), (self._onset[row], 0.0)):
-            kept[: -self._frames] = kept[self._frames :].copy()
-            kept[-self._frames :] = nothing
-        last = np.full((w, 2), IMPOSSIBLE, np.float32)
-        prob = np.concatenate([self._prob[row], last])
-        onsets = self._peaks.of(self._first(row), prob, np.pad(self._onset[row], (0, w)))
-        picks = [picker.pick(onset) for onset in onsets if onset.sample < picker.length]
+        first = self._steps[row] * self._frames - self._delays[0] - self._known
+        words = np.concatenate([self._words[row], np.tile(SILENCE, (self._peaks.separation, 1))])
+        picks = self._early[row].settle(self._found(self._peaks, picker, first, words, self._steps[row]))
         picker.leave()
-        self._begin([row])
+        self._begin(row)
         return picks
 
-    def _show(self, at: Rows, pickers: Sequence[Picker]) -> Floats:
-        """The next hop of each (streams, hop, 3), filtered and normalised; zero after a segment's end."""
-        raw = [picker.take(self._hop) for picker in pickers]
-        whole = [k for k, samples in enumerate(raw) if len(samples) == self._hop]
-        shown = np.zeros((len(at), self._hop, 3), np.float32)
+    def _show(self, at: Streams, pickers: Sequence[Picker], n: int) -> Floats:
+        """The next n samples of each (streams, n, 3), filtered and normalised; zero after a segment's end."""
+        raw = [picker.take(n) for picker in pickers]
+        if all(len(samples) == n for samples in raw):
+            return self._prepare(raw[0][None] if len(raw) == 1 else np.stack(raw), at, pickers)
+        shown = np.zeros((len(raw), n, 3), np.float32)
+        rows = np.arange(len(self._pickers))[at]
+        whole = [k for k, samples in enumerate(raw) if len(samples) == n]
         if whole:
-            together = np.stack([raw[k] for k in whole], axis=1)
-            shown[whole] = self._prepare(together, at[whole], [pickers[k] for k in whole])
+            together = np.stack([raw[k] for k in whole])
+            shown[whole] = self._prepare(together, rows[whole], [pickers[k] for k in whole])
         for k, samples in enumerate(raw):
-            if 0 < len(samples) < self._hop:
-                shown[k, : len(samples)] = self._prepare(samples[:, None], at[k : k + 1], [pickers[k]])[0]
+            if 0 < len(samples) < n:
+                shown[k, : len(samples)] = self._prepare(samples[None], rows[k : k + 1], [pickers[k]])[0]
         return shown
 
-    def _prepare(
-        self, samples: NDArray[np.float64], at: Rows, pickers: Sequence[Picker]
-    ) -> NDArray[np.float32]:
+    def _prepare(self, samples: NDArray[np.float64], at: Streams, pickers: Sequence[Picker]) -> Floats:
         filtered = samples if self._highpass is None else self._highpass.feed(samples, at)
-        for k, picker in enumerate(pickers):
-            picker.heard(filtered[:, k])
-        return self._normalise.feed(filtered, at).transpose(1, 0, 2)
-
-    def _remember(self, at: Rows, pickers: Sequence[Picker], prob: Floats, onset: Floats) -> None:
-        """Every head's answers in place of those of the heads before it: `prob` (streams, heads, frames, 2)
-        and `onset` (streams, heads, frames). Frames after a segment's end say nothing, and cells before its
-        beginning are no answers."""
-        new = self._frames
-        for kept, nothing in ((self._prob, IMPOSSIBLE), (self._onset, 0.0)):
-            kept[at, :-new] = kept[at, new:]
-            kept[at, -new:] = nothing
-        frames = (self._steps[at, None] - 1) * new + np.arange(new)
-        heard = frames < np.array([picker.cells for picker in pickers])[:, None]
-        for k, delay in enumerate(self._delays):
-            end = self._prob.shape[1] - (delay - self._delays[0])
-            place = slice(end - new, end)
-            said = (heard & (frames >= delay))[..., None]
-            self._prob[at, place] = np.where(said, prob[:, k], self._prob[at, place])
-            self._onset[at, place] = np.where(said[..., 0], onset[:, k], self._onset[at, place])
+        for picker, heard in zip(pickers, filtered, strict=True):
+            picker.heard(heard)
+        return self._normalise.feed(filtered, at)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from math import inf
+from math import ceil, inf
 from pathlib import Path
 from typing import Any, get_args
 
@@ -44,11 +44,15 @@ class CellSpec:
 class StreamSpec:
     """How a stream is answered: every `hop` samples; by each head of the network so many cells, ascending,
     after the cell in question as `delays` says, the last one its final word; onsets of one phase closer
-    than `separation_s` are one."""
+    than `separation_s` are one. `memory`: samples before a hop that count in its answers, None for those of
+    a window. `early`: by phase the probability from which an onset is told before the final word on it, None
+    where that has not been measured."""
 
     hop: int
     delays: Sequence[int]
     separation_s: float
+    memory: int | None = None
+    early: Mapping[Phase, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,11 @@ class Card:
     def identity(self) -> str:
         """name@first 8 hex digits of the model's hash, as picks carry it."""
         return f"{self.name}@{self.sha256[:8]}"
+
+    @property
+    def memory_hops(self) -> int:
+        """Hops before one that count in its answers."""
+        return ceil((self.stream.memory or self.input.window) / self.stream.hop)
 
     def to_json(self) -> str:
         return json.dumps({"card": CARD_VERSION, **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
@@ -134,6 +143,14 @@ class Card:
         must("stream.delays", delays, fits, "whole numbers of cells, ascending")
         if self.stream.hop + delays[-1] * stride > self.input.window:
             raise CardError("the card's stream.hop and last of stream.delays exceed input.window")
+        memory = self.stream.memory
+        must("stream.memory", memory, memory is None or (_whole(memory) and memory > 0), "samples, or null")
+        early = self.stream.early
+        must("stream.early", early, early is None or isinstance(early, Mapping), "an object, or null")
+        for phase in PHASES if early else ():
+            least = early.get(phase) if early else None
+            fits = least is not None and _above_zero(least) and least < 1
+            must(f"stream.early.{phase}", least, fits, "between 0 and 1")
         separation = self.stream.separation_s
         must("stream.separation_s", separation, _above_zero(separation) and separation <= 60, "0 to 60 s")
         for phase in PHASES:

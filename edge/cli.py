@@ -5,15 +5,17 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from heapq import merge
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 
 from tqdm import tqdm
 
 from edge import doctor
-from edge.archive import holds_miniseed, open_archive
+from edge.archive import holds_miniseed, open_archive, portions
 from edge.backend import BackendError
 from edge.capture import find_capture
 from edge.cells import PHASES
@@ -66,6 +68,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--p-threshold", type=_probability, help="least probability of a P pick, 0..1")
     parser.add_argument("--s-threshold", type=_probability, help="least probability of an S pick, 0..1")
+    parser.add_argument(
+        "--early", action="store_true",
+        help="tell a pick as soon as it is likely, with status preliminary, and once more under the same id "
+        "when 4 s of what follows have been heard: final, or rejected (default: final picks alone)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="JSON lines on a terminal too")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="append every pick to this file, as JSON lines"
@@ -146,7 +153,7 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
         )
         counts = dict.fromkeys(PHASES, 0)
         for pick in picks:
-            counts[pick.phase] += 1
+            counts[pick.phase] += pick.status == "final"
             for sink in sinks[:]:
                 try:
                     sink.send(pick)
@@ -177,10 +184,10 @@ def replay(
     captured = {capture.path for capture in captures}
     records = [path for path in args.replay if path not in captured]
     if records:
-        yield from replay_records(records, args.station, network, thresholds, stop)
+        yield from replay_records(records, args, network, thresholds, stop)
     for capture in captures:
         decoder = capture.protocol.decoder(declared(args))
-        station = Station(network, thresholds, report)
+        station = Station(network, thresholds, report, early=early(args, network))
         for packet in capture.packets(decoder):
             if stop.is_set():
                 break
@@ -189,9 +196,24 @@ def replay(
         report(f"{capture.path.name}: {capture.protocol.title}, {decoder.stats.summary()}")
 
 
+def early(args: argparse.Namespace, network: StationNetwork) -> Mapping[Phase, float] | None:
+    """The probabilities of early picks, if they are wanted. ValueError where the model's card has none."""
+    if args.early and network.card.stream.early is None:
+        raise ValueError(f"{network.card.name} has no early picks: its card says nothing of them")
+    return network.card.stream.early if args.early else None
+
+
+def in_order(picks: list[Pick]) -> Iterator[Pick]:
+    """By time over all instruments, of each as it would have been live: a bank gives them one by one."""
+    by_instrument: dict[tuple[str, ...], list[Pick]] = {}
+    for pick in picks:
+        by_instrument.setdefault((pick.station, *pick.channels), []).append(pick)
+    return merge(*by_instrument.values(), key=lambda pick: pick.time_ns)
+
+
 def replay_records(
     paths: list[Path],
-    identity: tuple[str, str, str] | None,
+    args: argparse.Namespace,
     network: StationNetwork,
     thresholds: dict[Phase, float],
     stop: threading.Event,
@@ -203,7 +225,7 @@ def replay_records(
         raise ValueError("; ".join(["nothing to replay", *problems]))
     for problem in problems:
         report(problem)
-    wanted = None if identity is None else ".".join(identity)
+    wanted = None if args.station is None else ".".join(args.station)
     channels = {
         key: stream.channels
         for key, stream in archive.instruments.items()
@@ -212,16 +234,16 @@ def replay_records(
     if not channels:
         there = ", ".join(sorted({stream.station_id for stream in archive.instruments.values()}))
         raise ValueError(f"no records of {wanted} here; there are {there}")
-    station = Station(network, thresholds, report, channels)
+    station = Station(network, thresholds, report, channels, early(args, network))
     bar = tqdm(
         archive.packets(), "replaying", archive.record_count, unit="record", disable=not sys.stderr.isatty()
     )
-    for packet in bar:
-        if stop.is_set():
-            break
-        if packet.stream.instrument in channels:
-            yield from station.feed(packet)
-    yield from station.flush()
+    for portion in portions(takewhile(lambda packet: not stop.is_set(), bar)):
+        for packet in portion:
+            if packet.stream.instrument in channels:
+                station.take(packet)
+        yield from in_order(station.run())
+    yield from in_order(station.flush())
     for problem in archive.problems:
         if problem not in problems:  # found while decoding
             report(problem)
@@ -232,7 +254,7 @@ def listen(
 ) -> Iterator[Pick]:
     """Picks of a digitizer on a serial port or the network, until `stop` is set."""
     line = Line.from_arguments(args, stop, report)
-    station = Station(network, thresholds, report)
+    station = Station(network, thresholds, report, early=early(args, network))
     described = network.describe()
     report(f"{network.card.identity} on {described.runtime}, {described.device}")
     for arrived in line:

@@ -17,6 +17,7 @@ MODELS = Path(__file__).parent / "models"
 DEFAULT_MODEL = MODELS / "lppn.tflite"
 BATCHES = (64, 8, 1)
 """Streams that are answered at once."""
+LIMITS = {"int8": (np.float32(-128), np.float32(127)), "uint8": (np.float32(0), np.float32(255))}
 
 
 def model_path(name: str) -> Path:
@@ -34,10 +35,10 @@ class Network(Protocol):
         """What is remembered of so many streams before their first hop."""
         ...
 
-    def step(self, samples: Floats, memory: Memory) -> tuple[Floats, Floats]:
+    def step(self, samples: Floats, memory: Memory) -> Floats:
         """The next hop of some streams (b, hop, 3), normalised, and what is remembered of them, which is
-        changed in place, to logits (b, heads, hop / S, 3) and raw offsets (b, heads, hop / S). Frame i of
-        head k is of the cell `card.stream.delays[k]` before it."""
+        changed in place, to words (b, heads, hop / S, 4): logits of noise, P and S, and the raw offset.
+        Frame i of head k is of the cell `card.stream.delays[k]` before it."""
         ...
 
 
@@ -45,9 +46,12 @@ def quantise(values: Floats, spec: TensorSpec) -> NDArray[np.generic]:
     """Real numbers to the tensor's integers, rounded and saturated; unchanged for a float tensor."""
     if spec.dtype == "float32":
         return values
-    limits = np.iinfo(spec.dtype)
-    steps = np.rint(values / np.float32(spec.scale)) + spec.zero_point
-    quantised: NDArray[np.generic] = np.clip(steps, limits.min, limits.max).astype(spec.dtype)
+    least, most = LIMITS[spec.dtype]
+    steps = values / np.float32(spec.scale)
+    np.rint(steps, out=steps)
+    steps += np.float32(spec.zero_point)
+    np.minimum(np.maximum(steps, least, out=steps), most, out=steps)
+    quantised: NDArray[np.generic] = steps.astype(spec.dtype)
     return quantised
 
 
@@ -93,20 +97,19 @@ class StreamNetwork:
             for shape, spec in zip(shapes, (self._x, *self._remembered), strict=True)
         ]
 
-    def step(self, samples: Floats, memory: Memory) -> tuple[Floats, Floats]:
+    def step(self, samples: Floats, memory: Memory) -> Floats:
         """As `Network`."""
         x = np.concatenate([memory[0], quantise(samples, self._x)], axis=1)
         memory[0][:] = x[:, x.shape[1] - self._before :]
-        cls, ofs = [], []
-        names = [spec.name for spec in self._remembered]
+        words = np.empty((len(x), *self._cls.shape[1:3], 4), np.float32)
         for part in _batches(len(x)):
-            held = {name: kept[part] for name, kept in zip(names, memory[1:], strict=True)}
-            out = self._backend.invoke({"x": x[part, None], **held})
-            for name, kept in zip(names, memory[1:], strict=True):
-                kept[part] = out[f"next_{name}"]
-            cls.append(out["cls"])
-            ofs.append(out["ofs"])
-        return dequantise(_joined(cls), self._cls), dequantise(_joined(ofs), self._ofs)[..., 0]
+            out = self._backend.invoke(
+                {"x": x[part, None], "state": memory[1][part], "sums": memory[2][part]}
+            )
+            memory[1][part], memory[2][part] = out["next_state"], out["next_sums"]
+            words[part, ..., :3] = dequantise(out["cls"], self._cls)
+            words[part, ..., 3:] = dequantise(out["ofs"], self._ofs)
+        return words
 
 
 class WindowNetwork:
@@ -134,13 +137,15 @@ class WindowNetwork:
         """As `Network`."""
         return [np.zeros((streams, self.card.input.window, 3), np.float32)]
 
-    def step(self, samples: Floats, memory: Memory) -> tuple[Floats, Floats]:
+    def step(self, samples: Floats, memory: Memory) -> Floats:
         """As `Network`."""
         x = quantise(self._rule.window(moved_on(memory, samples)), self._x)
-        outputs = [self._backend.invoke({"x": window[None, None]}) for window in x]
-        cls, ofs = (_joined([out[name] for out in outputs]) for name in ("cls", "ofs"))
-        answers = dequantise(cls, self._cls), dequantise(ofs, self._ofs)[..., 0]
-        return due(answers[0], self.card), due(answers[1], self.card)
+        words = np.empty((len(x), *self._cls.shape[1:3], 4), np.float32)
+        for k, window in enumerate(x):
+            out = self._backend.invoke({"x": window[None, None]})
+            words[k, ..., :3] = dequantise(out["cls"], self._cls)[0]
+            words[k, ..., 3:] = dequantise(out["ofs"], self._ofs)[0]
+        return due(words, self.card)
 
 
 def moved_on(memory: Memory, samples: Floats) -> Floats:
@@ -152,14 +157,14 @@ def moved_on(memory: Memory, samples: Floats) -> Floats:
     return windows
 
 
-def due(answers: Floats, card: Card) -> Floats:
-    """Of answers for all cells of windows (b, heads, T / S, …) those that are due at the end of this hop, by
-    delay: of each head its own, or all of a single one, whose answers are the better the more follows."""
-    frames, cells = card.stream.hop // card.cells.stride, answers.shape[2]
-    last = answers.shape[1] - 1
+def due(words: Floats, card: Card) -> Floats:
+    """Of words on all cells of windows (b, heads, T / S, 4) those that are due at the end of this hop, by
+    delay: of each head its own, or all of a single one, whose words are the better the more follows."""
+    frames, cells = card.stream.hop // card.cells.stride, words.shape[2]
+    last = words.shape[1] - 1
     return np.stack(
         [
-            answers[:, min(k, last), cells - delay - frames : cells - delay]
+            words[:, min(k, last), cells - delay - frames : cells - delay]
             for k, delay in enumerate(card.stream.delays)
         ],
         axis=1,
@@ -195,10 +200,6 @@ def _batches(streams: int) -> list[slice]:
             parts.append(slice(at, at + size))
             at += size
     return parts
-
-
-def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 StationNetwork = StreamNetwork | WindowNetwork

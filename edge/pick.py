@@ -12,6 +12,8 @@ from firmware_bridge.packet import Clock
 
 Phase = Literal["P", "S"]
 Polarity = Literal["up", "down", "unknown"]
+Status = Literal["preliminary", "final", "rejected"]
+"""As QuakeML calls them."""
 
 WIRE_VERSION = 1
 NS = 1_000_000_000
@@ -68,6 +70,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "clock_sigma": lambda value: value is None or _number(value),
     "latency_s": _number,
     "update": lambda value: type(value) is int,
+    "status": lambda value: value in get_args(Status),
     "model": _text,
 }
 """What each key of a pick's JSON form may hold."""
@@ -84,7 +87,8 @@ class Pick:
     time, `clock_sigma` its standard error in seconds, None where nobody knows. `latency_s`: seconds of
     signal at the model's rate, after the onset, on which the pick was made (links, queues and the
     anti-alias filter not included). `update`: 0 for a first report, counting up
-    for revisions under the same id.
+    for revisions under the same id. `status`: "preliminary" where the final word is still to come, "final",
+    or "rejected", what was preliminary and is not confirmed.
     """
 
     id: str
@@ -103,6 +107,7 @@ class Pick:
     polarity: Polarity | None = None
     polarity_prob: float | None = None
     update: int = 0
+    status: Status = "final"
     clock_sigma: float | None = None
 
     def to_json(self) -> str:
@@ -126,6 +131,7 @@ class Pick:
                 "clock_sigma": None if self.clock_sigma is None else float(f"{self.clock_sigma:.2g}"),
                 "latency_s": round(self.latency_s, 2),
                 "update": self.update,
+                "status": self.status,
                 "model": self.model,
             }
         )
@@ -155,6 +161,7 @@ class Pick:
                 polarity=fields["polarity"],
                 polarity_prob=fields["polarity_prob"],
                 update=fields["update"],
+                status=fields["status"],
                 clock_sigma=fields["clock_sigma"],
             )
         except KeyError as error:
@@ -169,5 +176,5 @@ class Pick:
         return (
             f"{format_time(self.time_ns)}  {self.phase}  {self.station:<14} prob {self.prob:.2f}"
             f"  ±{self.sigma:.2f} s  snr {snr} dB  amp {self.amp:.3g} {self.amp_unit}"
-            f"  clock {self.clock}{error}"
+            f"  clock {self.clock}{error}{'' if self.status == 'final' else f'  {self.status}'}"
         )

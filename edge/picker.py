@@ -14,6 +14,7 @@ from edge.card import Card
 from edge.cells import Onset
 from edge.pick import NS, Pick, pick_id
 from edge.timeline import Block
+from firmware_bridge.packet import Clock, Stream
 
 NOISE_S = (3.0, 0.3)
 """Noise window of the SNR: from 3 s to 0.3 s before the onset."""
@@ -38,10 +39,13 @@ class _Segment:
 
 @dataclass(frozen=True, slots=True)
 class _Anchor:
-    """A block without its samples, the sample of the segment at which it began, and its unit of amplitude."""
+    """Where a block began, as a sample of the segment, and what it said but for its samples."""
 
     sample: int
-    block: Block
+    start_ns: int
+    stream: Stream
+    clock: Clock
+    sigma_s: float | None
     scale: float
     unit: str
 
@@ -56,7 +60,7 @@ class Picker:
         reach = stream.delays[-1] * card.cells.stride / self._rate + stream.separation_s
         self._keep = stream.hop + round((reach + NOISE_S[0] + 1) * self._rate)
         self._segments: deque[_Segment] = deque([_Segment()])
-        self._signal = np.zeros((2 * self._keep, 3))  # filtered
+        self._signal = np.empty((0, 3), np.float32)  # filtered
         self._begin()
 
     def _begin(self) -> None:
@@ -68,8 +72,9 @@ class Picker:
         if block.starts_segment:
             self.end()
         segment = self._segments[-1]
-        bare = replace(block, samples=block.samples[:0])
-        segment.anchors.append(_Anchor(segment.length, bare, scale, unit))
+        segment.anchors.append(
+            _Anchor(segment.length, block.start_ns, block.stream, block.clock, block.sigma_s, scale, unit)
+        )
         segment.waiting.append(block.samples)
         segment.queued += len(block.samples)
         segment.length += len(block.samples)
@@ -79,6 +84,10 @@ class Picker:
         if self._segments[-1].length:
             self._segments[-1].ended = True
             self._segments.append(_Segment())
+
+    def hops(self, hop: int) -> int:
+        """Whole hops of the segment in hand that wait."""
+        return self._segments[0].queued // hop
 
     def ready(self, hop: int) -> bool:
         """Whether there is a whole hop, or the last part of a segment."""
@@ -120,10 +129,11 @@ class Picker:
         """What was taken, after the filter (n, 3)."""
         n = len(filtered)
         if self._filled + n > len(self._signal):
-            kept = self._signal[self._filled - self._keep : self._filled].copy()
-            self._signal[: self._keep] = kept
-            self._filled = self._keep
-            self._forget_anchors(self._heard - self._keep)
+            kept = min(self._keep, self._filled)
+            signal = np.empty((kept + max(n, self._keep), 3), np.float32)
+            signal[:kept] = self._signal[self._filled - kept : self._filled]
+            self._signal, self._filled = signal, kept
+            self._forget_anchors(self._heard - kept)
         self._signal[self._filled : self._filled + n] = filtered
         self._filled += n
         self._heard += n
@@ -138,13 +148,14 @@ class Picker:
         self._segments.popleft()
         self._begin()
 
-    def pick(self, found: Onset) -> Pick:
-        """What the world sees of an onset in the segment in hand."""
+    def pick(self, found: Onset, heard: int) -> Pick:
+        """What the world sees of an onset in the segment in hand, of which no more than `heard` samples had
+        to be heard."""
         card = self._card
         onset = replace(found, sample=found.sample - card.bias_s[found.phase] * self._rate)
         anchor = self._anchor(onset.sample)
-        block, stream = anchor.block, anchor.block.stream
-        time_ns = block.start_ns + round((onset.sample - anchor.sample) * NS / self._rate)
+        stream = anchor.stream
+        time_ns = anchor.start_ns + round((onset.sample - anchor.sample) * NS / self._rate)
         snr_db, amp = self._strength(onset)
         cell_ns = round(card.cells.stride * NS / self._rate)
         return Pick(
@@ -158,9 +169,9 @@ class Picker:
             snr_db=snr_db,
             amp=amp / anchor.scale,
             amp_unit=anchor.unit,
-            clock=block.clock,
-            clock_sigma=block.sigma_s,
-            latency_s=(self._heard - onset.sample) / self._rate,
+            clock=anchor.clock,
+            clock_sigma=anchor.sigma_s,
+            latency_s=(min(heard, self._heard) - onset.sample) / self._rate,
             model=card.identity,
         )
 
@@ -178,7 +189,7 @@ class Picker:
         amp = float(np.abs(signal).max(initial=0.0))
         if not len(signal) or not len(noise):
             return None, amp
-        power = np.mean(np.square(signal), axis=0), np.mean(np.square(noise), axis=0)
+        power = [np.mean(np.square(part, dtype=np.float64), axis=0) for part in (signal, noise)]
         usable = (power[0] > 0) & (power[1] > 0)
         if not usable.any():
             return None, amp

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfilt, sosfilt_zi
+
+BLOCK = 64
+"""Samples: every hop is a multiple of it."""
 
 ROUNDING = 1e-12
 """What the filter leaves of a constant, as a fraction of it, is less; what ground motion leaves is more."""
@@ -31,20 +33,34 @@ class HighPass:
     It is causal, so no energy runs ahead of an onset, and it starts as if the first sample had lasted
     forever, so that an offset of the digitizer makes no step. A component that stands still becomes
     exactly zero: normalisation would blow the filter's rounding up to a signal.
+
+    The recursion is unrolled over blocks of `BLOCK` samples into products of small matrices, which numpy
+    takes for all streams at once. Streams cut at multiples of it come out the same to the last bit.
     """
 
     def __init__(self, corner_hz: float, rate: float, streams: int = 1) -> None:
-        self._sos = butter(2, corner_hz, "highpass", fs=rate, output="sos")
-        self._steady = sosfilt_zi(self._sos)[0]
-        self._state = np.zeros((2, streams, 3))
-        self._floor = np.zeros((streams, 3))
+        b, a = butterworth(corner_hz, rate)
+        # Transposed direct form II: y = b0 x + z0, and this is how x and z move z on.
+        step = np.array([[-a[1], 1.0], [-a[2], 0.0]])
+        driven = np.array([b[1] - a[1] * b[0], b[2] - a[2] * b[0]])
+        self._power = [np.eye(2)]  # of `step`
+        for _ in range(BLOCK):
+            self._power.append(step @ self._power[-1])
+        self._ringing = np.stack([power[0] for power in self._power[:-1]])  # of the state, in y
+        # of x, in the state
+        self._drive = np.stack([power @ driven for power in self._power[-2::-1]], axis=1)
+        impulse = np.concatenate([b[:1], self._ringing[:-1] @ driven])
+        lag = np.subtract.outer(np.arange(BLOCK), np.arange(BLOCK))
+        self._response = np.where(lag >= 0, impulse[np.maximum(lag, 0)], 0.0)  # of x, in y
+        self._state = np.zeros((streams, 2, 3))
+        self._first = np.zeros((streams, 3))  # the segment's first sample, of which nothing would come out
         self._new = np.ones(streams, bool)
 
     def widen(self, streams: int) -> None:
         """More streams, the new ones at their beginning."""
         more = streams - len(self._new)
-        self._state = np.pad(self._state, ((0, 0), (0, more), (0, 0)))
-        self._floor = np.pad(self._floor, ((0, more), (0, 0)))
+        self._state = np.pad(self._state, ((0, more), (0, 0), (0, 0)))
+        self._first = np.pad(self._first, ((0, more), (0, 0)))
         self._new = np.pad(self._new, (0, more), constant_values=True)
 
     def reset(self, streams: Streams = ALL) -> None:
@@ -52,23 +68,52 @@ class HighPass:
         self._new[streams] = True
 
     def feed(self, samples: Samples, streams: Streams = ALL) -> Samples:
-        """Filters the next samples (n, streams, 3) of these streams."""
-        if not len(samples):
+        """Filters the next samples (streams, n, 3) of these streams."""
+        count, n, _ = samples.shape
+        if not n:
             return samples
-        state, floor, new = self._state[:, streams], self._floor[streams], self._new[streams]
+        state, first, new = self._state[streams], self._first[streams], self._new[streams]
         if new.any():
-            state = np.where(new[:, None], self._steady[:, None, None] * samples[0], state)
-            floor = np.where(new[:, None], ROUNDING * np.abs(samples[0]), floor)
-        filtered, (state,) = sosfilt(self._sos, samples, axis=0, zi=state[None])
-        self._state[:, streams], self._floor[streams], self._new[streams] = state, floor, False
-        filtered[np.abs(filtered) <= floor + ROUNDING * np.abs(samples)] = 0.0
-        # One memory layout whatever the chunk, or sums over it would differ in their last bit.
-        return np.ascontiguousarray(filtered, dtype=np.float64)
+            state = np.where(new[:, None, None], 0.0, state)
+            first = np.where(new[:, None], samples[:, 0], first)
+        moved = samples - first[:, None]
+        filtered = np.empty_like(moved)
+        whole = n // BLOCK * BLOCK
+        for part, length in ((slice(0, whole), BLOCK), (slice(whole, n), n - whole)):
+            if part.stop > part.start:
+                blocks = moved[:, part].reshape(count, -1, length, 3)
+                out, state = self._run(blocks, state)
+                filtered[:, part] = out.reshape(count, -1, 3)
+        self._state[streams], self._first[streams], self._new[streams] = state, first, False
+        still = np.abs(filtered) <= ROUNDING * (np.abs(first)[:, None] + np.abs(samples))
+        if still.any():
+            filtered[still] = 0.0
+        return filtered
+
+    def _run(self, blocks: Samples, state: Samples) -> tuple[Samples, Samples]:
+        """Consecutive blocks (streams, blocks, n, 3) of at most `BLOCK` samples, and the state (streams, 2,
+        3) before them, to what comes out and the state after."""
+        n = blocks.shape[2]
+        driven = self._drive[:, BLOCK - n :] @ blocks
+        before = np.empty_like(driven)
+        for k in range(blocks.shape[1]):
+            before[:, k] = state
+            state = self._power[n] @ state + driven[:, k]
+        return self._response[:n, :n] @ blocks + self._ringing[:n] @ before, state
+
+
+def butterworth(corner_hz: float, rate: float) -> tuple[Samples, Samples]:
+    """Numerator and denominator of the second-order high-pass, by the bilinear transform."""
+    k = np.tan(np.pi * corner_hz / rate)
+    scale = 1 / (1 + np.sqrt(2) * k + k * k)
+    b = scale * np.array([1.0, -2.0, 1.0])
+    return b, np.array([1.0, 2 * (k * k - 1) * scale, (1 - np.sqrt(2) * k + k * k) * scale])
 
 
 def highpassed(samples: Samples, corner_hz: float, rate: float) -> Samples:
     """A whole segment (n, 3) as `HighPass` turns it out."""
-    return HighPass(corner_hz, rate).feed(samples[:, None])[:, 0]
+    filtered: Samples = HighPass(corner_hz, rate).feed(samples[None])[0]
+    return filtered
 
 
 class Normaliser(Protocol):
@@ -120,29 +165,55 @@ class RunningAsinh:
         self._level[streams], self._seen[streams] = 0.0, 0
 
     def feed(self, samples: Samples, streams: Streams = ALL) -> Window:
-        """The next samples (n, streams, 3) of these streams to the same in float32. A component that is
+        """The next samples (streams, n, 3) of these streams to the same in float32. A component that is
         exactly zero in a block is so in the result, and its level stays."""
         out = np.empty(samples.shape, np.float32)
         level, seen = self._level[streams], self._seen[streams]
-        for start in range(0, len(samples), self.block):
-            piece = samples[start : start + self.block]
-            scale = self._gain / self._follow(np.abs(piece).mean(axis=0, dtype=np.float64), level, seen)
-            out[start : start + self.block] = piece * scale
+        count, n, _ = samples.shape
+        whole = n // self.block * self.block
+        for part, length in ((slice(0, whole), self.block), (slice(whole, n), n - whole)):
+            if part.stop > part.start:
+                blocks = samples[:, part].reshape(count, -1, length, 3)
+                out[:, part] = self._scaled(blocks, level, seen).reshape(count, -1, 3)
         self._level[streams], self._seen[streams] = level, seen
         np.arcsinh(out, out=out)
         return np.clip(out, -self._clip, self._clip, out=out)
 
+    def _scaled(self, blocks: Samples, level: Samples, seen: NDArray[np.int64]) -> Samples:
+        """Consecutive blocks (streams, blocks, n, 3) in units of the level in each, times the gain."""
+        mean = np.add.reduce(np.abs(blocks), axis=2, dtype=np.float64) / blocks.shape[2]
+        scale = self._gain / self._follow(mean, level, seen)
+        scaled: Samples = blocks * scale[:, :, None]
+        return scaled
+
     def _follow(self, mean: Samples, level: Samples, seen: NDArray[np.int64]) -> Samples:
-        """`level` and `seen` after a block of this mean, changed in place; the level itself."""
+        """The level after each of consecutive blocks of these means (streams, blocks, 3). The logarithm
+        `level` and `seen` are changed in place."""
         live = mean > 0
-        height = np.log(np.clip(mean, *REPRESENTABLE))
+        height = np.log(np.minimum(np.maximum(mean, REPRESENTABLE[0]), REPRESENTABLE[1]))
+        alive = bool(live.all())
+        settled = False
+        after = np.empty_like(mean)
+        for k in range(mean.shape[1]):
+            settled = settled or (alive and bool((seen >= self._memory).all()))
+            if settled:
+                change = np.minimum(np.maximum(height[:, k] - level, -self._rise), self._rise)
+                level += change / self._memory
+            else:
+                self._begin(height[:, k], live[:, k], level, seen)
+            after[:, k] = level
+        return np.exp(after)
+
+    def _begin(
+        self, height: Samples, live: NDArray[np.bool_], level: Samples, seen: NDArray[np.int64]
+    ) -> None:
+        """Takes in a block while some components have seen few, or are dead."""
         first = live & (seen == 0)
         level[first] = height[first]
         seen += live
-        settled = np.where(seen >= self._memory, -self._rise, -np.inf)
-        change = np.clip(height - level, settled, self._rise)
-        level += np.where(live, change / np.clip(seen, 1, self._memory), 0.0)
-        return np.exp(level)
+        least = np.where(seen >= self._memory, -self._rise, -np.inf)
+        change = np.minimum(np.maximum(height - level, least), self._rise)
+        level += np.where(live, change / np.minimum(np.maximum(seen, 1), self._memory), 0.0)
 
     def window(self, windows: Window) -> Window:
         return windows

@@ -4,8 +4,8 @@ from fractions import Fraction
 from math import ceil
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.signal import firwin, kaiser_beta, upfirdn
 
 RATE_MIN = 20.0
 RATE_MAX = 1000.0
@@ -54,7 +54,7 @@ class Resampler:
         if same_rate(rate_in, rate_out):
             self.ratio = Fraction(1)
             self.look_ahead = 0
-            self._taps: NDArray[np.float64] = np.ones(1)
+            self._taps: NDArray[np.float64] = np.ones((1, 1))
         else:
             self.ratio = (Fraction(rate_out) / Fraction(rate_in)).limit_denominator(_DOWN_MAX)
             self.look_ahead = ceil(_HALF_WIDTH * max(Fraction(1), 1 / self.ratio))
@@ -65,10 +65,8 @@ class Resampler:
         self._first: NDArray[np.float64] | None = None  # the segment's first sample, taken off inside
         self._inputs = 0  # samples received
         self._outputs = 0  # samples returned
-        # Input samples from index `_context_start` on (below 0: the held first sample). upfirdn meets the
-        # output's phase only where `look_ahead - _context_start` is a multiple of `down`.
-        down = self.ratio.denominator
-        self._context_start = self.look_ahead - ceil(2 * self.look_ahead / down) * down
+        # Input samples from index `_context_start` on (below 0: the held first sample).
+        self._context_start = self.look_ahead - self._taps.shape[1] + 1
         self._context = np.zeros((-self._context_start, self._channels))
 
     def feed(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -97,12 +95,15 @@ class Resampler:
         if until <= self._outputs or self._first is None:
             return np.empty((0, self._channels))
         up, down = self.ratio.numerator, self.ratio.denominator
-        local = upfirdn(self._taps, self._context, up, down, axis=0)
-        zero = (self.look_ahead - self._context_start) // down * up  # where output 0 would lie in it
-        out: NDArray[np.float64] = local[zero + self._outputs : zero + until] + self._first
+        # On a grid `up` times as fine as the input output k lies at k · down; of the taps around it those
+        # meet samples which lie `up` apart.
+        newest, phase = np.divmod(np.arange(self._outputs, until) * down + self.look_ahead * up, up)
+        windows = sliding_window_view(self._context, self._taps.shape[1], axis=0)
+        chosen = windows[newest - self._context_start - self._taps.shape[1] + 1]  # (outputs, channels, taps)
+        out: NDArray[np.float64] = np.einsum("oct,ot->oc", chosen, self._taps[phase]) + self._first
         self._outputs = until
-        oldest_needed = until * down // up - self.look_ahead
-        step = (oldest_needed - self._context_start) // down * down
+        oldest_needed = (until * down + self.look_ahead * up) // up - self._taps.shape[1] + 1
+        step = oldest_needed - self._context_start
         if step > 0:
             self._context_start += step
             self._context = self._context[step:]
@@ -116,12 +117,15 @@ def resample(x: NDArray[np.float64], rate_in: float, rate_out: float = 100.0) ->
 
 
 def _design(ratio: Fraction, half: int) -> NDArray[np.float64]:
-    """Low-pass of 2 * half * up + 1 taps at `up` times the input rate, -6 dB at 0.9 of the lower Nyquist."""
+    """Low-pass of 2 * half * up + 1 taps at `up` times the input rate, -6 dB at 0.9 of the lower Nyquist:
+    a sinc under a Kaiser window. By the phase of an output, (up, 2 * half + 1), each row in the order of the
+    samples that it meets."""
     up = ratio.numerator
     cutoff = 0.9 * min(1.0, float(ratio)) / up
-    taps: NDArray[np.float64] = firwin(
-        2 * half * up + 1, cutoff, window=("kaiser", kaiser_beta(_ATTENUATION_DB))
-    )
-    for phase in range(up):
-        taps[phase::up] /= taps[phase::up].sum()  # every phase passes an offset exactly
-    return taps
+    reach = half * up
+    beta = 0.1102 * (_ATTENUATION_DB - 8.7)  # Kaiser's, above 50 dB
+    taps = np.zeros((2 * half + 1) * up)
+    taps[: 2 * reach + 1] = np.sinc(cutoff * np.arange(-reach, reach + 1)) * np.kaiser(2 * reach + 1, beta)
+    rows = taps.reshape(-1, up).T[:, ::-1]
+    rows = rows / rows.sum(axis=1, keepdims=True)  # every phase passes an offset exactly
+    return np.ascontiguousarray(rows)

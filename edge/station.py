@@ -41,17 +41,20 @@ class FlatWatch:
 
     def feed(self, block: Block) -> list[str]:
         """Lines for the operator, seldom any."""
-        lines = []
         steps = np.abs(np.diff(block.samples, axis=0, prepend=self._last[None]))
         self._largest = np.maximum(self._largest, np.abs(block.samples).max(axis=0))
         self._last = block.samples[-1]
+        moved = steps[::-1] > ROUNDING * self._largest
+        self._run = np.where(moved.any(axis=0), moved.argmax(axis=0), self._run + len(steps))
+        flat = self._run >= self._limit
+        changed = flat != self._told
+        if not changed.any():
+            return []
+        lines = []
         for k, code in enumerate(block.stream.channels):
-            moved = np.flatnonzero(steps[:, k] > ROUNDING * self._largest[k])
-            self._run[k] = len(steps) - 1 - moved[-1] if len(moved) else self._run[k] + len(steps)
-            flat = bool(self._run[k] >= self._limit)
-            if code and flat != self._told[k]:
-                self._told[k] = flat
-                state = f"constant for {FLAT_S:.0f} s, is the sensor connected?" if flat else "moves again"
+            if code and changed[k]:
+                self._told[k] = flat[k]
+                state = f"constant for {FLAT_S:.0f} s, is the sensor connected?" if flat[k] else "moves again"
                 lines.append(f"{block.stream.station_id}.{code}: {state}")
         return lines
 
@@ -75,6 +78,8 @@ class Station:
     beforehand, as in an archive. Else it is learned: the packets of a new instrument wait until all three
     channels are there and one comes again, or 5 s of one; a channel that turns up later joins the others in
     a chain that starts over.
+    `early`: by phase the probability from which picks are told early, and again when they are final or
+    rejected; None for final picks alone.
     `report` gets one line for whatever an operator should know.
     """
 
@@ -84,9 +89,10 @@ class Station:
         thresholds: Mapping[Phase, float],
         report: Report,
         channels: Mapping[str, tuple[str, ...]] | None = None,
+        early: Mapping[Phase, float] | None = None,
     ) -> None:
         self._rate = network.card.input.rate_hz
-        self._bank = Bank(network, thresholds)
+        self._bank = Bank(network, thresholds, early)
         self._report = report
         self._channels = channels or {}
         self._keepers: dict[str, Timekeeper] = {}

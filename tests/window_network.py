@@ -16,5 +16,6 @@ class ByWindow:
 
     def step(self, samples, memory):
         windows = normaliser(self.card.input.normalisation).window(moved_on(memory, samples))
-        logits, offsets = zip(*(self.infer(window) for window in windows), strict=True)
-        return due(np.stack(logits)[:, None], self.card), due(np.stack(offsets)[:, None], self.card)
+        answers = [self.infer(window) for window in windows]
+        words = [np.column_stack([logits, offsets]) for logits, offsets in answers]
+        return due(np.stack(words)[:, None].astype(np.float32), self.card)

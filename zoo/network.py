@@ -1,5 +1,6 @@
 """Keras picking models under the station's own picker."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,10 @@ class KerasNetwork:
         """As `edge.model.Network`."""
         return [np.zeros((streams, self.card.input.window, 3), np.float32)]
 
-    def step(self, samples: Floats, memory: Memory) -> tuple[Floats, Floats]:
+    def step(self, samples: Floats, memory: Memory) -> Floats:
         """As `edge.model.Network`."""
         windows = self._rule.window(moved_on(memory, samples))
-        out = predict(self.model, {"x": windows[:, None]})
-        return due(out["cls"], self.card), due(out["ofs"][..., 0], self.card)
+        return due(_words(predict(self.model, {"x": windows[:, None]})), self.card)
 
 
 class KerasStream:
@@ -54,17 +54,28 @@ class KerasStream:
         shapes = ((BEFORE, 3), *(self.model.input[name].shape[1:] for name in ("state", "sums")))
         return [np.zeros((streams, *shape), np.float32) for shape in shapes]
 
-    def step(self, samples: Floats, memory: Memory) -> tuple[Floats, Floats]:
+    def step(self, samples: Floats, memory: Memory) -> Floats:
         """As `edge.model.Network`."""
         out = predict(self.model, self.inputs(samples, memory))
         memory[0][:] = np.concatenate([memory[0], samples], axis=1)[:, -BEFORE:]
         memory[1][:], memory[2][:] = out["next_state"], out["next_sums"]
-        return out["cls"], out["ofs"][..., 0]
+        return _words(out)
 
     def inputs(self, samples: Floats, memory: Memory) -> dict[str, Floats]:
         """What the model is given for a step."""
         x = np.concatenate([memory[0], samples], axis=1)[:, None]
         return {"x": x, "state": memory[1].copy(), "sums": memory[2].copy()}
+
+
+def by_hop(network: KerasNetwork) -> KerasNetwork | KerasStream:
+    """The same network in the form that answers a hop at least cost: causal ones as a stream."""
+    config = LPPNConfig(**network.card.training["network"])
+    return KerasStream(network.card, network.model) if config.causal else network
+
+
+def _words(out: Mapping[str, Floats]) -> Floats:
+    """What a model gives out as `edge.model.Network` has it."""
+    return np.concatenate([out["cls"], out["ofs"]], axis=-1)
 
 
 def predict(model: keras.Model, inputs: dict[str, Windows]) -> dict[str, NDArray[np.float32]]:

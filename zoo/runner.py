@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from edge.archive import open_archive
+from edge.archive import open_archive, portions
 from edge.model import Network, load_model
 from edge.pick import NS, Phase, Pick
 from edge.station import Station
@@ -44,29 +44,38 @@ def packet_of(trace: Trace) -> Packet:
     return Packet(stream, 0, trace.rate, samples, "unknown")
 
 
-def trace_picks(network: Network, traces: Sequence[Trace], threshold: float) -> dict[str, list[TracePick]]:
-    """By name the picks on labelled traces, both phases at one low threshold. All traces are one network of
-    stations, so that they are answered together."""
-    station = Station(network, {"P": threshold, "S": threshold}, lambda line: None)
-    names = {}
+def picks_of(
+    network: Network,
+    traces: Sequence[Trace],
+    thresholds: Mapping[Phase, float],
+    early: Mapping[Phase, float] | None = None,
+) -> list[tuple[Trace, Pick]]:
+    """Every pick on labelled traces, and on which; times count from the trace's start. All traces are one
+    network of stations, so that they are answered together. `early` as `Station`."""
+    station = Station(network, thresholds, lambda line: None, early=early)
+    of = {}
     for k, trace in enumerate(traces):
         packet = packet_of(trace)
         stream = replace(packet.stream, station=str(k))
-        names[stream.station_id] = trace.name
+        of[stream.station_id] = trace
         station.take(replace(packet, stream=stream))
+    return [(of[pick.station], pick) for pick in station.flush()]
+
+
+def trace_picks(network: Network, traces: Sequence[Trace], threshold: float) -> dict[str, list[TracePick]]:
+    """By name the picks on labelled traces, both phases at one low threshold."""
     picks: dict[str, list[TracePick]] = {trace.name: [] for trace in traces}
-    for pick in station.flush():
-        made = TracePick(pick.phase, pick.time_ns / NS, pick.prob, pick.latency_s)
-        picks[names[pick.station]].append(made)
+    for trace, pick in picks_of(network, traces, {"P": threshold, "S": threshold}):
+        picks[trace.name].append(TracePick(pick.phase, pick.time_ns / NS, pick.prob, pick.latency_s))
     return picks
 
 
 def open_network(model: Path) -> Network:
     """A .tflite with its card, or a .keras with its card. FileNotFoundError, CardError, BackendError."""
     if model.suffix == ".keras":
-        from zoo.network import load_keras
+        from zoo.network import by_hop, load_keras
 
-        return load_keras(model)
+        return by_hop(load_keras(model))
     return load_model(model)
 
 
@@ -76,5 +85,9 @@ def archive_picks(network: Network, files: Iterable[Path], thresholds: Mapping[P
     channels = {key: stream.channels for key, stream in archive.instruments.items()}
 
     station = Station(network, thresholds, lambda line: None, channels)
-    picks = [pick for packet in archive.packets() for pick in station.feed(packet)]
+    picks: list[Pick] = []
+    for portion in portions(archive.packets()):
+        for packet in portion:
+            station.take(packet)
+        picks += station.run()
     return picks + station.flush()

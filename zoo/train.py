@@ -19,6 +19,7 @@ from zoo.losses import compile_model
 from zoo.network import load_keras
 from zoo.options import NORMALISATIONS, command, network, parse
 from zoo.pickers.lppn import LPPNConfig, build, describe
+from zoo.pickers.stream import memory
 from zoo.runs import Checkpoint, Run
 
 SHARES = {"analyst": 0.33, "correlation": 0.12, "consensus": 0.22, "automatic": 0.10, "noise": 0.23}
@@ -55,7 +56,7 @@ def prepare(args: Namespace) -> tuple[Card, Mixer, DevScore]:
         licence="MIT",
         input=InputSpec(100.0, config.T, args.highpass or None, NORMALISATIONS[args.normalisation]),
         cells=CellSpec(config.S, config.offset),
-        stream=StreamSpec(hop=8 * config.S, delays=config.answered, separation_s=1.0),
+        stream=StreamSpec(8 * config.S, config.answered, 1.0, memory(config) if config.causal else None),
         thresholds={"P": 0.3, "S": 0.3},
         sigma_s={"P": 0.1, "S": 0.1},
         bias_s={"P": 0.0, "S": 0.0},

@@ -46,10 +46,10 @@ class SpikeNetwork:
     def step(self, samples, memory):
         windows = moved_on(memory, samples)
         cells = np.abs(windows[..., 0]).reshape(len(windows), 1, -1, self.card.cells.stride)
-        logits = np.tile(np.float32([30.0, 0.0, 0.0]), (*cells.shape[:-1], 1))
-        logits[..., 1] = np.where(cells.max(axis=-1) > 0.5, 60.0, 0.0)
-        offsets = (cells.argmax(axis=-1) / self.card.cells.stride).astype(np.float32)
-        return due(logits, self.card), due(offsets, self.card)
+        words = np.tile(np.float32([30.0, 0.0, 0.0, 0.0]), (*cells.shape[:-1], 1))
+        words[..., 1] = np.where(cells.max(axis=-1) > 0.5, 60.0, 0.0)
+        words[..., 3] = cells.argmax(axis=-1) / self.card.cells.stride
+        return due(words, self.card)
 
 
 def blocks_of(samples, cuts=(), starts=True, start_ns=START_NS):
@@ -62,9 +62,9 @@ def blocks_of(samples, cuts=(), starts=True, start_ns=START_NS):
     return blocks
 
 
-def run(network, blocks, thresholds=None, at_once=False):
+def run(network, blocks, thresholds=None, at_once=False, early=None):
     """The picks of one stream, each block picked as it comes, or all of them at the end."""
-    bank = Bank(network, thresholds)
+    bank = Bank(network, thresholds, early)
     picker = bank.open()
     picks = []
     for block in blocks:
@@ -75,17 +75,18 @@ def run(network, blocks, thresholds=None, at_once=False):
 
 
 @given(
-    length=st.integers(200, 5000),
+    length=st.one_of(st.integers(200, 5000), st.integers(16_000, 40_000)),
     at=st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=6),
     cuts=st.lists(st.integers(0, 5000), max_size=20),
+    at_once=st.booleans(),
 )
 @settings(max_examples=150, deadline=None)
-def test_every_onset_is_picked_once_at_its_time_wherever_it_lies(length, at, cuts):
+def test_every_onset_is_picked_once_at_its_time_wherever_it_lies(length, at, cuts, at_once):
     spikes = sorted({int(f * length) for f in at})
     spikes = [s for i, s in enumerate(spikes) if i == 0 or s - spikes[i - 1] > 150]
     samples = np.zeros((length, 3))
     samples[spikes] = 1.0
-    picks = run(SpikeNetwork(), blocks_of(samples, [c for c in cuts if c < length]))
+    picks = run(SpikeNetwork(), blocks_of(samples, [c for c in cuts if c < length]), at_once=at_once)
     found = [round((p.time_ns - START_NS) * RATE / NS) for p in picks]
     kept = [s for i, s in enumerate(spikes) if i == 0 or s - spikes[i - 1] > 150]
     assert found == kept
@@ -105,6 +106,42 @@ def test_picks_do_not_depend_on_how_the_samples_were_cut(network, cuts):
     whole = run(network, blocks_of(samples), low)
     assert whole
     assert run(network, blocks_of(samples, cuts), low) == whole
+
+
+@pytest.mark.parametrize("minutes", [6, 45])
+def test_a_backlog_is_picked_as_it_would_have_been_live(network, minutes):
+    """Cut into pieces that are answered side by side: the same picks, to the last bit."""
+    rng = np.random.default_rng(minutes)
+    samples = np.concatenate([synthetic_earthquake(seed % 7).samples for seed in range(minutes)])
+    samples = samples + rng.normal(0, 5, samples.shape)
+    low = {"P": 0.05, "S": 0.05}
+    blocks = blocks_of(samples, range(150, len(samples), 150))
+    live = run(network, blocks, low)
+    assert len(live) > minutes
+    assert run(network, blocks, low, at_once=True) == live
+
+
+@given(cuts=st.lists(st.integers(0, 12_000), max_size=20), at_once=st.booleans())
+@settings(max_examples=8, deadline=None)
+def test_early_picks_come_sooner_and_change_no_final_one(network, cuts, at_once):
+    samples = np.concatenate([synthetic_earthquake(seed).samples for seed in (1, 4)]).astype(np.float64)
+    low = {"P": 0.3, "S": 0.3}
+    final = run(network, blocks_of(samples), low)
+    told = run(network, blocks_of(samples, cuts), low, at_once, early={"P": 0.5, "S": 0.5})
+    last = {pick.id: pick for pick in told}
+    ends = [pick for pick in told if pick.status != "preliminary"]
+    assert sorted(last) == sorted(pick.id for pick in ends)  # one end each
+    assert [replace(pick, id="", update=0) for pick in ends if pick.status == "final"] == [
+        replace(pick, id="") for pick in final
+    ]
+    early = [pick for pick in told if pick.status == "preliminary"]
+    assert early
+    for pick in early:
+        assert pick.update == 0
+        assert last[pick.id].update == 1
+        if last[pick.id].status == "final":
+            assert pick.latency_s < last[pick.id].latency_s
+            assert abs(pick.time_ns - last[pick.id].time_ns) < NS
 
 
 @given(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pymseed import MS3TraceList
-from scipy.signal import resample_poly
+from resampled import resampled
 
 from edge.capture import find_capture
 from edge.cli import main
@@ -44,7 +44,7 @@ def captured(folder: Path, protocol: str, samples: NDArray[np.int32] = QUAKE.sam
     rate = 100.0
     if protocol == "openeew":
         rate = 125.0
-        samples = np.rint(resample_poly(samples.astype(float), 5, 4, axis=0)).astype(np.int32)
+        samples = resampled(samples, rate)
     path = folder / f"{protocol}.bin"
     path.write_bytes(b"".join(data for _, data in packets_of(samples, rate, QUAKE.start_ns, protocol)))
     return path

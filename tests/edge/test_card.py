@@ -39,7 +39,7 @@ CARD = Card(
     metrics={"note": "± 0.1 s"},
 )
 WIRE = json.loads(CARD.to_json())
-OPTIONAL = ("sha256", "training", "quantisation", "metrics")
+OPTIONAL = ("sha256", "training", "quantisation", "metrics", "memory", "early")
 KEYS = [(key,) for key in WIRE] + [
     (part, key) for part in ("input", "cells", "stream", "thresholds", "sigma_s") for key in WIRE[part]
 ]
@@ -121,6 +121,9 @@ def test_an_unknown_key_is_named():
         (("stream", "delays"), [24, 4], r"stream.delays = \[24, 4\] "),
         (("stream", "delays"), [1.5], r"stream.delays = \[1.5\] "),
         (("stream", "delays"), [4, 185], "stream.hop and last of stream.delays exceed input.window"),
+        (("stream", "memory"), 0, "stream.memory = 0 must be samples, or null"),
+        (("stream", "early"), {"P": 0.5}, "stream.early.S = None must be between 0 and 1"),
+        (("stream", "early"), 0.5, "stream.early = 0.5 must be an object, or null"),
         (("stream", "separation_s"), -1, "stream.separation_s = -1 "),
         (("thresholds",), None, "thresholds = None "),
         (("thresholds", "S"), 1.0, "thresholds.S = 1.0 must be between 0 and 1"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.cells import IMPOSSIBLE, Peaks, softmax, within_cell
+from edge.cells import SILENCE, Peaks, softmax, within_cell
 
 STRIDE = 16
 THRESHOLD = {"P": 0.5, "S": 0.3}
@@ -18,13 +18,10 @@ PROB = st.lists(st.tuples(QUARTERS, QUARTERS), max_size=40)
 def find(p, s=None, separation=3, onset=0.25, thresholds=THRESHOLD):
     """The onsets in a segment of these cells."""
     prob = np.stack([p, np.zeros(len(p)) if s is None else s], axis=1).astype(np.float32)
-    around = np.full((separation, 2), IMPOSSIBLE, np.float32)
+    around = np.zeros((separation, 2), np.float32)
     within = np.pad(np.broadcast_to(np.float32(onset), len(p)), separation)
     peaks = Peaks(STRIDE, thresholds, separation)
-    stretch = np.concatenate([around, prob, around])
-    onsets = peaks.of(-separation, stretch, within)
-    assert peaks.likely(stretch[None]) or not onsets
-    return onsets
+    return peaks.of(-separation, np.concatenate([around, prob, around]), within)
 
 
 def where(onsets):
@@ -45,7 +42,7 @@ def defined(prob, separation, onset=0.25):
             if peak and any_of_them >= THRESHOLD[phase]:
                 mean = sum((i + onset) * p for i, p in share.items()) / sum(share.values())
                 onsets.append((phase, mean, any_of_them))
-    return sorted(onsets, key=lambda found: found[1])
+    return onsets
 
 
 @given(PROB, st.integers(1, 6))
@@ -86,6 +83,19 @@ def test_an_onset_lies_within_its_cell_where_the_offset_says():
     (onset,) = find([0, 0, 0.9, 0], separation=1, onset=0.75)
     assert onset.sample == (2 + 0.75) * STRIDE
     assert onset.prob == pytest.approx(0.9)
+
+
+@given(st.lists(st.tuples(*[st.floats(-6, 6, width=32)] * 3), min_size=1, max_size=12))
+def test_where_no_onset_is_likely_there_is_none(logits):
+    words = np.pad(np.array(logits, np.float32), ((0, 0), (0, 1)))
+    stretch = np.concatenate([np.tile(SILENCE, (3, 1)), words, np.tile(SILENCE, (3, 1))])
+    peaks = Peaks(STRIDE, THRESHOLD, 3)
+    onsets = peaks.of(-3, softmax(stretch[:, :3])[:, 1:], np.zeros(len(stretch), np.float32))
+    assert peaks.likely(stretch[None])[0] or not onsets
+
+
+def test_silence_is_unlikely():
+    assert not Peaks(STRIDE, THRESHOLD, 3).likely(np.tile(SILENCE, (2, 9, 1))).any()
 
 
 LOGITS = np.array([[9, 0, 0], [0, 9, 0], [0, 0, 9], [1, 1, 1]], np.float32)

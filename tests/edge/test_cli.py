@@ -7,11 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.signal import resample_poly
+from resampled import resampled
 
+from edge.card import card_path, read_card
 from edge.cli import main
 from edge.model import DEFAULT_MODEL
 from edge.pick import NS, Pick, format_time
@@ -113,6 +115,29 @@ def test_on_a_terminal_picks_are_readable_unless_json_is_asked_for(call, event, 
     assert [line[: len(start)] for line, start in zip(readable, starts, strict=True)] == starts
 
 
+def test_early_picks_are_told_within_a_second_and_once_more_in_the_end(call, event):
+    status, out, lines = call("--replay", event, "--early")
+    assert status == 0
+    said = picks_of(out)
+    final = picks_of(call("--replay", event)[1])
+    p, *words = [pick for pick in said if pick.id == next(one.id for one in said if one.phase == "P")]
+    assert (p.status, p.update) == ("preliminary", 0)
+    assert p.latency_s < 1.0
+    assert [(one.status, one.update) for one in words] == [("final", 1)]
+    assert words[0].time_ns == next(pick.time_ns for pick in final if pick.phase == "P")
+    assert lines[-1] == call("--replay", event)[2][-1]  # the count is of final picks
+
+
+def test_a_model_without_early_picks_says_so(call, event, tmp_path):
+    card = read_card(DEFAULT_MODEL)
+    mute = tmp_path / "mute.tflite"
+    mute.write_bytes(DEFAULT_MODEL.read_bytes())
+    card_path(mute).write_text(replace(card, stream=replace(card.stream, early=None)).to_json())
+    status, out, lines = call("--replay", event, "--early", "--model", mute)
+    assert (status, out) == (2, "")
+    assert lines == ["lppn has no early picks: its card says nothing of them"]
+
+
 def test_picks_are_appended_to_a_file_as_printed(call, event, tmp_path):
     path = tmp_path / "picks.jsonl"
     out = call("--replay", event, "--out", path)[1]
@@ -123,7 +148,7 @@ def test_picks_are_appended_to_a_file_as_printed(call, event, tmp_path):
 
 @pytest.mark.parametrize("rate", [50.0, 100.0, 250.0])
 def test_one_file_or_three_in_any_order_and_at_any_rate(call, event, tmp_path, quake, write_mseed, rate):
-    ground = np.rint(resample_poly(quake.astype(float), round(rate), 100, axis=0)).astype(np.int32)
+    ground = resampled(quake, rate)
     whole = write_mseed(tmp_path / "whole.mseed", ground, rate=rate)
     backwards = write_mseed(tmp_path / "backwards.mseed", ground[:, ::-1], "ENZ", rate)
     z, n, e = (

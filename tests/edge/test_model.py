@@ -57,16 +57,15 @@ def noise(network, streams=1, seed=5):
     """Hops of some streams (hops, streams, hop, 3), as they are shown."""
     card = network.card
     n = 40 * card.stream.hop
-    samples = np.random.default_rng(seed).normal(0, 100, (n, streams, 3))
+    samples = np.random.default_rng(seed).normal(0, 100, (streams, n, 3))
     shown = normaliser(card.input.normalisation, streams).feed(samples)
-    return shown.reshape(40, card.stream.hop, streams, 3).transpose(0, 2, 1, 3)
+    return shown.reshape(streams, 40, card.stream.hop, 3).swapaxes(0, 1)
 
 
 def answers(network, hops):
-    """All answers to some hops of streams that begin with them."""
+    """All words on some hops of streams that begin with them."""
     memory = network.begin(hops.shape[1])
-    logits, offsets = zip(*(network.step(hop, memory) for hop in hops), strict=True)
-    return np.stack(logits), np.stack(offsets)
+    return np.stack([network.step(hop, memory) for hop in hops])
 
 
 EVERY_MODEL = pytest.mark.parametrize("name", ["lppn-tiny", "lppn", "lppn-large"])
@@ -85,32 +84,39 @@ def test_the_same_stream_gives_the_same_finite_numbers_again(name):
     network = load_model(model_path(name))
     card = network.card
     hops = noise(network)
-    logits, offsets = answers(network, hops)
-    shape = 1, len(card.stream.delays), card.stream.hop // card.cells.stride
-    assert (logits.shape[1:], offsets.shape[1:]) == ((*shape, 3), shape)
-    assert np.isfinite(logits).all()
-    assert np.isfinite(offsets).all()
+    words = answers(network, hops)
+    assert words.shape[1:] == (1, len(card.stream.delays), card.stream.hop // card.cells.stride, 4)
+    assert np.isfinite(words).all()
     answers(network, noise(network, seed=6))
     for again in (answers(network, hops), answers(load_model(model_path(name)), hops)):
-        np.testing.assert_array_equal(again[0], logits)
-        np.testing.assert_array_equal(again[1], offsets)
+        np.testing.assert_array_equal(again, words)
 
 
 @pytest.mark.parametrize("streams", [2, 8, 75])
 def test_streams_are_answered_as_if_each_were_alone(network, streams):
     hops = noise(network, streams)
-    logits, offsets = answers(network, hops)
+    words = answers(network, hops)
     for k in (0, streams // 2, streams - 1):
         alone = answers(network, hops[:, k : k + 1])
-        np.testing.assert_array_equal(alone[0][:, 0], logits[:, k])
-        np.testing.assert_array_equal(alone[1][:, 0], offsets[:, k])
+        np.testing.assert_array_equal(alone[:, 0], words[:, k])
+
+
+@EVERY_MODEL
+def test_what_lies_before_its_memory_does_not_count(name):
+    """A stream taken up that many hops before says the same as one that was there all the time."""
+    network = load_model(model_path(name))
+    hops = noise(network)
+    before = network.card.memory_hops
+    assert before < len(hops) - 5
+    words = answers(network, hops)
+    np.testing.assert_array_equal(answers(network, hops[5:])[before:], words[5 + before :])
 
 
 @EVERY_MODEL
 def test_silence_is_noise(name):
     network = load_model(model_path(name))
-    logits, _ = answers(network, np.zeros((40, 1, network.card.stream.hop, 3), np.float32))
-    prob = softmax(logits)[:, 0, -1, :, 1:]
+    words = answers(network, np.zeros((40, 1, network.card.stream.hop, 3), np.float32))
+    prob = softmax(words[..., :3])[:, 0, -1, :, 1:]
     for k, phase in enumerate(PHASES):
         assert prob[..., k].max() < network.card.thresholds[phase]
 
@@ -213,10 +219,9 @@ def test_another_backend_and_a_float_model_go_through_the_same_seam(network):
     hop, cells = card.stream.hop, card.input.window // card.cells.stride
     ramp = np.arange(card.input.window * 3, dtype=np.float32).reshape(-1, hop, 3)
     for samples in ramp:
-        logits, offsets = other.step(samples[None], memory)
+        words = other.step(samples[None], memory)
     expected = ramp.reshape(-1, 3)[:cells][-hop // card.cells.stride :]
-    np.testing.assert_array_equal(logits[0, 0], expected)
-    np.testing.assert_array_equal(offsets[0, 0], expected[:, 0])
+    np.testing.assert_array_equal(words[0, 0], expected[:, [0, 1, 2, 0]])
 
 
 NUMBERS = arrays(np.float32, 20, elements=st.floats(-20, 20, width=32))

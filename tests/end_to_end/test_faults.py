@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
+from resampled import resampled
 
 from edge.model import load_model
 from edge.pick import NS, Pick
@@ -160,7 +160,7 @@ def test_every_protocol_that_knows_utc_is_recognised_and_picked(
     rate = 100.0
     if protocol == "openeew":
         rate = 125.0
-        samples = np.rint(resample_poly(samples.astype(float), 5, 4, axis=0)).astype(np.int32)
+        samples = resampled(samples, rate)
     got = pick(packets_of(samples, rate, QUAKE.start_ns, protocol), 0)
     assert len(got.said(f": {title} at 115200 baud: ")) == 1
     assert min(abs(seconds(one) - 20.0) for one in got.picks if one.phase == "P") < 0.2

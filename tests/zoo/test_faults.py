@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.signal import butter
 
 pytest.importorskip("h5py", reason="the zoo needs the [host] extra")
+
+from scipy.signal import butter
 
 from edge.preprocess import highpassed
 from zoo.data import faults

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.cells import IMPOSSIBLE, PHASES, Peaks, softmax, within_cell
+from edge.cells import PHASES, SILENCE, Peaks, softmax, within_cell
 from zoo.data.labels import Arrival, label_cells
 
 T = 2048
@@ -67,9 +67,9 @@ def test_the_decoder_reads_a_perfect_answer_back_as_the_labelled_onsets(drawn, k
     logits = np.where(labels.cls > 0, 20.0, 0.0).astype(np.float32)
     fraction = np.clip(labels.ofs[:, 0], 1e-6, 1 - 1e-6).astype(np.float32)
     raw = np.log(fraction / (1 - fraction)) if kind == "sigmoid" else labels.ofs[:, 0]
-    prob = np.pad(softmax(logits)[:, 1:], ((1, 1), (0, 0)), constant_values=IMPOSSIBLE)
-    onset = np.pad(within_cell(raw, kind), 1)
-    found = Peaks(S, {"P": 0.5, "S": 0.5}, 1).of(-1, prob, onset)
+    words = np.concatenate([[SILENCE], np.column_stack([logits, raw]), [SILENCE]])
+    prob, within = softmax(words[:, :3])[:, 1:], within_cell(words[:, 3], kind)
+    found = Peaks(S, {"P": 0.5, "S": 0.5}, 1).of(-1, prob, within)
     assert [onset.phase for onset in found] == ["P", "S"]
     assert found[0].sample == pytest.approx(p, abs=0.01)
     assert found[1].sample == pytest.approx(s, abs=0.01)

@@ -89,8 +89,7 @@ class WindowMixer:
         """As `Mixer`."""
         drafts = [self.draw(rng) for _ in range(size)]
         rule = normaliser(self._spec.normalisation, size)
-        streams = np.stack([draft.samples for draft in drafts], axis=1)
-        windows = np.ascontiguousarray(rule.feed(streams)[LEAD:].transpose(1, 0, 2))
+        windows = np.ascontiguousarray(rule.feed(np.stack([draft.samples for draft in drafts]))[:, LEAD:])
         labels = []
         for k, draft in enumerate(map(_without_lead, drafts)):
             windows[k] = rule.window(windows[k])

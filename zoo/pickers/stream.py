@@ -25,13 +25,16 @@ MOST_JOINED = 10
 
 
 class _Sizes:
-    """A memory that only notes how much would have to be remembered."""
+    """A memory that only notes how much would have to be remembered, for hops of so many samples."""
 
-    def __init__(self) -> None:
+    def __init__(self, hop: int) -> None:
         self.shapes: dict[str, tuple[int, int]] = {}
+        self.samples = 0  # back to which all of it together reaches, at most
+        self._hop = hop
 
     def __call__(self, x: Any, frames: int, name: str) -> Any:
         self.shapes[name] = frames, x.shape[-1]
+        self.samples += frames * self._hop // x.shape[2]
         return silence(x, frames, name)
 
 
@@ -66,6 +69,17 @@ class _Carried:
         return layers.Concatenate(axis=-1, name="state_pack")(parts)
 
 
+def _sizes(config: LPPNConfig, hop: int) -> _Sizes:
+    sizes = _Sizes(hop)
+    features(keras.Input((1, hop, 3)), config, sizes)
+    return sizes
+
+
+def memory(config: LPPNConfig) -> int:
+    """Samples before a hop that count in the answers of a causal network, none before them."""
+    return _sizes(config, config.T).samples
+
+
 def build_stream(config: LPPNConfig, hop: int, batch: int | None = None) -> keras.Model:
     """{"x": [batch, 1, BEFORE + hop, 3], the hop's samples behind the last ones before it; "state" [batch,
     1, 1, N]; "sums" [batch, 1, 2, channels]} to {"cls": [batch, delays, hop/S, 3]; "ofs": [batch, delays,
@@ -78,8 +92,7 @@ def build_stream(config: LPPNConfig, hop: int, batch: int | None = None) -> kera
         raise ValueError("only a causal network in polyphase form can be streamed")
     if hop < 1 or hop % (8 * config.S):
         raise ValueError(f"the hop must be a multiple of 8·S = {8 * config.S} samples, not {hop}")
-    sizes = _Sizes()
-    features(keras.Input((1, hop, 3)), config, sizes)
+    sizes = _sizes(config, hop)
     remembered = sum(prod(shape) for name, shape in sizes.shapes.items() if name not in (SAMPLES, SUMS))
     x = keras.Input((1, BEFORE + hop, 3), batch_size=batch, name="x")
     state = keras.Input((1, 1, remembered), batch_size=batch, name="state")
