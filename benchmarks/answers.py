@@ -32,16 +32,14 @@ def shown(card: Card) -> Floats:
     samples = record.samples[SECONDS.start * record.rate : SECONDS.stop * record.rate].astype(np.float64)
     if card.input.highpass_hz is not None:
         samples = highpassed(samples, card.input.highpass_hz, record.rate)
-    whole = samples[: len(samples) // card.stream.hop * card.stream.hop, None]
-    ready = normaliser(card.input.normalisation).feed(whole)
-    return ready.reshape(-1, card.stream.hop, 1, 3).transpose(0, 2, 1, 3)
+    whole = samples[: len(samples) // card.stream.hop * card.stream.hop]
+    return normaliser(card.input.normalisation).feed(whole[None]).reshape(-1, 1, card.stream.hop, 3)
 
 
-def answers(network: Network, hops: Floats) -> tuple[Floats, Floats]:
-    """Logits (n, 1, heads, hop / S, 3) and offsets (n, 1, heads, hop / S) of hops from a beginning."""
+def answers(network: Network, hops: Floats) -> Floats:
+    """Words (n, 1, heads, hop / S, 4) on hops from a beginning."""
     memory = network.begin(1)
-    logits, offsets = zip(*(network.step(hop, memory) for hop in hops), strict=True)
-    return np.stack(logits), np.stack(offsets)
+    return np.stack([network.step(hop, memory) for hop in hops])
 
 
 def main() -> None:
@@ -54,11 +52,11 @@ def main() -> None:
         _print(card, "shown", quantise(hops, x))
         for kernels in ("default", "reference"):
             backend = LiteRT(model, reference=kernels == "reference")
-            _print(card, kernels, *answers(network_on(backend, card), hops))
+            _print(card, kernels, answers(network_on(backend, card), hops))
 
 
-def _print(card: Card, what: str, *parts: NDArray[Any]) -> None:
-    digest = hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
+def _print(card: Card, what: str, values: NDArray[Any]) -> None:
+    digest = hashlib.sha256(values.tobytes()).hexdigest()
     print(f"{card.identity:20} {what:10} {digest[:DIGITS]}")
 
 

@@ -209,7 +209,7 @@ def _answers(prefix: str, card: Card) -> Iterator[str]:
     for phase in PHASES:
         yield f"#define {prefix}_THRESHOLD_{phase} {_literal(card.thresholds[phase])}"
         if card.stream.early:
-            yield f"#define {prefix}_EARLY_{phase} {_literal(card.stream.early[phase])} /* threshold, early pick */"
+            yield f"#define {prefix}_EARLY_{phase} {_literal(card.stream.early[phase])}"
         yield f"#define {prefix}_SIGMA_S_{phase} {_literal(card.sigma_s[phase])}"
         yield f"#define {prefix}_BIAS_S_{phase} ({_literal(card.bias_s[phase])}) /* to be taken off */"
 
