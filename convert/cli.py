@@ -158,7 +158,7 @@ def convert(args: argparse.Namespace) -> str:
             "form": "stream" if streams else "windows",
             "data": [f"{name}, train" for name in folders],
             "ops": {name: ops.count(name) for name in sorted(set(ops))},
-            "parameters": _parameters(build(replace(config, delays=config.delays[-1:]))),
+            "parameters": _parameters(build(config)),
             "mmac": round(multiplications(buffer) / 1e6, 2),
         },
     )

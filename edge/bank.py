@@ -133,9 +133,9 @@ class Bank:
     def _go_on(self, rows: list[int], pickers: list[Picker], pieces: int, length: int) -> list[Pick]:
         """The next hops of some streams: so many of each, or of a single one in so many pieces."""
         hops = pieces * length
-        # All of them side by side, or one alone, need not be gathered and put back.
-        first, n = rows[0], len(rows)
-        at: Streams = slice(first, first + n) if rows[-1] - first == n - 1 else np.array(rows, np.intp)
+        # Neighbours, or one alone, need not be gathered and put back.
+        neighbours = rows[-1] - rows[0] == len(rows) - 1
+        at: Streams = slice(rows[0], rows[-1] + 1) if neighbours else np.array(rows, np.intp)
         shown = self._show(at, pickers, hops * self._hop)
         memory = [kept[at] for kept in self._memory]
         answers = self._network.step(shown, memory) if hops == 1 else self._in_pieces(shown, memory, pieces)
@@ -144,15 +144,16 @@ class Bank:
         words = self._latest(at, rows, pickers, answers)
         for row in rows:
             self._steps[row] += hops
-        n, w = answers.shape[2], self._peaks.separation
-        asked = words[:, : n + 2 * w]
-        found: dict[int, list[Found]] = {}
+        new = hops * self._frames
+        asked = words[:, : new + 2 * self._peaks.separation]
+        final: dict[int, list[Found]] = {}
         for k in np.flatnonzero(self._peaks.likely(asked)).tolist():
-            first = self._steps[rows[k]] * self._frames - self._delays[-1] - n - 2 * w
-            found[k] = self._found(self._peaks, pickers[k], first, asked[k], self._steps[rows[k]] - hops)
+            done = self._steps[rows[k]]
+            first = done * self._frames - self._delays[-1] - asked.shape[1]
+            final[k] = self._found(self._peaks, pickers[k], first, asked[k], done - hops)
         if self._early_peaks:
-            return self._with_early(self._early_peaks, rows, pickers, words[:, n:], found)
-        return [pick for some in found.values() for _, pick in some]
+            return self._with_early(self._early_peaks, rows, pickers, words[:, new:], final)
+        return [pick for found in final.values() for _, pick in found]
 
     def _with_early(
         self,

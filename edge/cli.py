@@ -39,6 +39,8 @@ examples:
       the datacast of a Raspberry Shake
   edge-pick --device /dev/ttyUSB0 --out picks.jsonl
       every pick also appended to a file
+  edge-pick --device /dev/ttyUSB0 --early
+      picks within a second, to be confirmed or rejected when 4 s of what follows have been heard
   edge-pick --device /dev/ttyACM0 --protocol lines --columns millis,z,n,e
       a sketch that prints numbers, if listening alone did not find out what they are
   edge-pick --replay day/*.mseed --json > picks.jsonl

@@ -41,11 +41,17 @@ class FlatWatch:
 
     def feed(self, block: Block) -> list[str]:
         """Lines for the operator, seldom any."""
-        steps = np.abs(np.diff(block.samples, axis=0, prepend=self._last[None]))
-        self._largest = np.maximum(self._largest, np.abs(block.samples).max(axis=0))
-        self._last = block.samples[-1]
-        moved = steps[::-1] > ROUNDING * self._largest
-        self._run = np.where(moved.any(axis=0), moved.argmax(axis=0), self._run + len(steps))
+        samples = block.samples
+        reach = np.maximum(np.maximum.reduce(samples), -np.minimum.reduce(samples))
+        self._largest = np.maximum(self._largest, reach)
+        least = ROUNDING * self._largest
+        # As a rule all of them move to the end, and no more need be known.
+        if len(samples) > 1 and (np.abs(samples[-1] - samples[-2]) > least).all():
+            self._run = np.zeros(3, np.int64)
+        else:
+            moved = np.abs(np.diff(samples, axis=0, prepend=self._last[None]))[::-1] > least
+            self._run = np.where(moved.any(axis=0), moved.argmax(axis=0), self._run + len(samples))
+        self._last = samples[-1]
         flat = self._run >= self._limit
         changed = flat != self._told
         if not changed.any():
