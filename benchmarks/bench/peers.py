@@ -229,7 +229,8 @@ def contestants(given: Setting) -> tuple[list[Contestant], dict[str, str]]:
         try:
             found += group(given)
         except ImportError as error:
-            missing[name] = f"{error.name} is not installed; {remedy}"
+            package = (error.name or str(error)).partition(".")[0]
+            missing[name] = f"{package} is not installed; {remedy}"
     return found, missing
 
 

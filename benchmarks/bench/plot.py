@@ -77,8 +77,9 @@ def _contestants(axes: Axes, comparison: Comparison) -> None:
     axes.set_xscale("log")
     axes.margins(x=0.12)
     axes.grid(color=GRID, linewidth=0.6)
-    rounds = f"median and range of {comparison.rounds} rounds"
-    _titled(axes, f"CPU time for a second of signal: ours by hops, others once a second; {rounds}", "µs")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    title = "CPU time for a second of signal, by hops (blue) or a window again each second (grey)"
+    _titled(axes, title, f"µs, median and range of {comparison.rounds} rounds")
 
 
 def _served(axes: Axes, served: list[Served]) -> None:
