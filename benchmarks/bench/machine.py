@@ -143,9 +143,8 @@ def find_edge_tpu(root: Path = ROOT) -> str | None:
 
 def _throttled(root: Path) -> int | None:
     """From the kernel, or from the firmware's own tool where the kernel does not tell."""
-    text = _read(root / "sys/devices/platform/soc/soc:firmware/get_throttled")
-    if text is not None:
-        return int(text, 16)
+    for file in (root / "sys/devices/platform").glob("soc*/soc*:firmware/get_throttled"):
+        return int(file.read_text(), 16)
     if root != ROOT or not (tool := shutil.which("vcgencmd")):
         return None
     said = subprocess.run([tool, "get_throttled"], capture_output=True, text=True, check=False).stdout

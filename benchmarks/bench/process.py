@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +21,7 @@ from benchmarks.bench.ground import RATE, START_NS, Counts, lasting
 from firmware_bridge.simulator import PtyDigitizer, packets_of
 
 LIVE_S = 120
-LIMIT_S = 570
+LIMIT_S = 300
 IMPORTS = 5
 PICKED = re.compile(r"(\d+) P, (\d+) S picked")
 
@@ -82,7 +83,8 @@ def start(model: Path, ground: Counts) -> Started:
         try:
             digitizer.wait(LIMIT_S)
             process.terminate()
-            process.wait(LIMIT_S)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(LIMIT_S)
         finally:
             process.kill()
             reader.join()
