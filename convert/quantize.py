@@ -1,7 +1,8 @@
 """Keras picker to full-integer .tflite: int8 in, int8 out, per-channel weights."""
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,22 @@ def to_int8(model: keras.Model, calibration: Iterable[Mapping[str, Floats]]) -> 
     Signature "serve", inputs and outputs by their names. RuntimeError if the converter leaves anything in
     float.
     """
+    with _converter(model) as converter:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: (dict(inputs) for inputs in calibration)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+        return bytes(converter.convert())
+
+
+def to_float(model: keras.Model) -> bytes:
+    """Converts a model of fixed batch as it is, float32: to be compared with."""
+    with _converter(model) as converter:
+        return bytes(converter.convert())
+
+
+@contextmanager
+def _converter(model: keras.Model) -> Iterator[Any]:
     archive = keras.export.ExportArchive()
     archive.track(model)
     named = model.input if isinstance(model.input, dict) else {"x": model.input}
@@ -49,9 +66,4 @@ def to_int8(model: keras.Model, calibration: Iterable[Mapping[str, Floats]]) -> 
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "saved"
         archive.write_out(str(saved), verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: (dict(inputs) for inputs in calibration)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
-        return bytes(converter.convert())
+        yield tf.lite.TFLiteConverter.from_saved_model(str(saved))
