@@ -141,7 +141,7 @@ def measure_stages(model: Path, ground: Counts, hops: int) -> Stages:
     """Every stage and the whole path over so many steady hops. Raises as readers of models do."""
     card = read_card(model)
     whole, decode, take, pick, step, invoke = (Meter() for _ in range(6))
-    path = StationPath(open_network(card, LiteRT(model)), ground)
+    path = StationPath(network_on(LiteRT(model), card), ground)
     path.encode(WARM_UP + hops)
     for _ in range(WARM_UP + hops):
         with whole:
