@@ -80,7 +80,7 @@ def table(points: Sequence[Point]) -> str:
         )
         for one in points
     ]
-    return markdown_table(("model", "kB", "MMAC a window", "MMAC a second", *names, "mean"), rows)
+    return markdown_table(("model", "kB", "MMAC a call", "MMAC a second", *names, "mean"), rows)
 
 
 def draw(path: Path, title: str, points: Sequence[Point]) -> None:

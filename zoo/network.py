@@ -19,7 +19,7 @@ from zoo.pickers.stream import BEFORE, build_stream
 Windows = NDArray[np.float32]
 LAYERS = {"BilinearDouble": BilinearDouble}
 """Layers of our own that a saved model may hold."""
-BATCH = 64
+BATCHES = (8, 64)
 
 
 class KerasNetwork:
@@ -79,15 +79,17 @@ def _words(out: Mapping[str, Floats]) -> Floats:
 
 
 def predict(model: keras.Model, inputs: dict[str, Windows]) -> dict[str, NDArray[np.float32]]:
-    """The model's outputs as numpy arrays. The last batch is filled up, so that no backend compiles twice."""
+    """The model's outputs as numpy arrays. Batches are filled up to one of a few sizes, for each of which a
+    backend compiles."""
     count = len(inputs["x"])
+    size = next((size for size in BATCHES if size >= count), BATCHES[-1])
     padded = {
-        name: np.concatenate([x, np.zeros((-count % BATCH, *x.shape[1:]), x.dtype)])
+        name: np.concatenate([x, np.zeros((-count % size, *x.shape[1:]), x.dtype)])
         for name, x in inputs.items()
     }
     parts: list[dict[str, Any]] = []
-    for at in range(0, count, BATCH):
-        some = {name: x[at : at + BATCH] for name, x in padded.items()}
+    for at in range(0, count, size):
+        some = {name: x[at : at + size] for name, x in padded.items()}
         parts.append(model.predict_on_batch(some if isinstance(model.input, dict) else some["x"]))
     return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
 

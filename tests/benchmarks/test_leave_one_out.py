@@ -76,7 +76,8 @@ def test_each_source_is_left_out_and_scored(two_sources, edge_train, tmp_path, m
 
     monkeypatch.setattr(leave_one_out, "pinned", in_this_process)
     runs = tmp_path / "runs"
-    assert main(["--labelled", str(two_sources), "--runs", str(runs), "--", "--data", str(two_sources)]) == 0
+    given = ["--data", str(two_sources), "-T", "1536"]
+    assert main(["--labelled", str(two_sources), "--runs", str(runs), "--", *given]) == 0
     for source in ("north", "south"):
         card = Card.from_json((runs / f"without-{source}" / "best.json").read_text())
         assert card.training["without"] == [source]
