@@ -8,6 +8,7 @@ import numpy as np
 from edge.card import Card
 from edge.cells import SILENCE
 from edge.model import Floats, Memory, moved_on
+from edge.preprocess import normaliser
 from zoo.data.seisbench import read_rows, read_traces
 from zoo.network import KerasStream
 from zoo.runner import TOGETHER, batched, trace_picks
@@ -24,6 +25,7 @@ class WindowSampler:
         self.card = card
         self.kept: list[Floats] = []
         self._share, self._rng = share, np.random.default_rng(seed)
+        self._rule = normaliser(card.input.normalisation)
 
     def begin(self, streams: int) -> Memory:
         """As `Network`."""
@@ -32,7 +34,7 @@ class WindowSampler:
     def step(self, samples: Floats, memory: Memory) -> Floats:
         """As `Network`."""
         windows = moved_on(memory, samples)
-        self.kept += list(windows[self._rng.random(len(windows)) < self._share])
+        self.kept += list(self._rule.window(windows[self._rng.random(len(windows)) < self._share]))
         frames = self.card.stream.hop // self.card.cells.stride
         return np.tile(SILENCE, (len(samples), len(self.card.stream.delays), frames, 1))
 

@@ -54,8 +54,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument(
         "--stream", action="store_true",
-        help="only as a step of a stream, which computes nothing twice: the form that causal networks take "
-        "anyhow, where others are asked for whole windows",
+        help="refuse a network that cannot go hop by hop; causal ones always do, others by whole windows",
     )  # fmt: skip
     parser.add_argument("--weights", type=Path, help="a .keras of edge-train (default: the shipped weights)")
     parser.add_argument(

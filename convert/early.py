@@ -1,6 +1,6 @@
 """From which probability on a pick is told before the final word on it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,18 +40,16 @@ def early_scores(
     return scores
 
 
-def early_thresholds(scores: Scores) -> dict[Phase, float]:
-    """By phase the lowest threshold from which on nine of ten early picks are confirmed."""
-    return {phase: _lowest(scores[phase], CANDIDATES) for phase in PHASES}
-
-
-def _lowest(scores: Mapping[float, EarlyScore], candidates: Sequence[float]) -> float:
-    good = candidates[-1]
-    for least in reversed(candidates):
-        if scores[least].precision < CONFIRMED:
-            break
-        good = least
-    return good
+def early_thresholds(scores: Scores) -> dict[Phase, float] | None:
+    """By phase the lowest threshold from which on nine of ten early picks are confirmed; None if there is
+    none for one of them."""
+    found: dict[Phase, float] = {}
+    for phase in PHASES:
+        for least in reversed(CANDIDATES):
+            if scores[phase][least].precision < CONFIRMED:
+                break
+            found[phase] = least
+    return found if len(found) == len(PHASES) else None
 
 
 def early_metrics(scores: Scores) -> dict[Phase, list[dict[str, Any]]]:

@@ -68,13 +68,6 @@ class Bank:
         self._early[row] = Early(self._peaks.separation)
         return picker
 
-    def close(self, picker: Picker) -> None:
-        """Forgets a picker and what it holds."""
-        row = self._pickers.index(picker)
-        self._pickers[row] = None
-        del self._early[row]
-        self._begin(row)
-
     def run(self) -> list[Pick]:
         """The picks that what the pickers hold settles."""
         picks: list[Pick] = []

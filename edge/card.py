@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from edge.cells import PHASES, OffsetKind
 from edge.pick import Phase
-from edge.preprocess import normaliser
+from edge.preprocess import BLOCK, normaliser
 
 CARD_VERSION = 2
 MOST_BIAS_S = 0.5
@@ -135,6 +135,8 @@ class Card:
         for key, value in (("input.window", self.input.window), ("stream.hop", self.stream.hop)):
             fits = _whole(value) and value > 0 and value % (8 * stride) == 0
             must(key, value, fits, f"a multiple of 8 strides = {8 * stride}")
+        if self.stream.hop % BLOCK:
+            raise CardError(f"the card's stream.hop must be a multiple of {BLOCK}, the high-pass's block")
         if self.stream.hop % block:
             raise CardError(f"the card's stream.hop must be a multiple of its normalisation's block, {block}")
         delays = self.stream.delays

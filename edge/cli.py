@@ -40,7 +40,7 @@ examples:
   edge-pick --device /dev/ttyUSB0 --out picks.jsonl
       every pick also appended to a file
   edge-pick --device /dev/ttyUSB0 --early
-      picks within a second, to be confirmed or rejected when 4 s of what follows have been heard
+      most picks within a second, to be confirmed after 5 s, or rejected after 6 s
   edge-pick --device /dev/ttyACM0 --protocol lines --columns millis,z,n,e
       a sketch that prints numbers, if listening alone did not find out what they are
   edge-pick --replay day/*.mseed --json > picks.jsonl
@@ -73,7 +73,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--early", action="store_true",
         help="tell a pick as soon as it is likely, with status preliminary, and once more under the same id "
-        "when 4 s of what follows have been heard: final, or rejected (default: final picks alone)",
+        "after 5 s when it is final, or 6 s when it is rejected (default: final picks alone)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="JSON lines on a terminal too")
     parser.add_argument(
@@ -189,7 +189,7 @@ def replay(
         yield from replay_records(records, args, network, thresholds, stop)
     for capture in captures:
         decoder = capture.protocol.decoder(declared(args))
-        station = Station(network, thresholds, report, early=early(args, network))
+        station = Station(network, thresholds, report, early=early(args, network, thresholds))
         for packet in capture.packets(decoder):
             if stop.is_set():
                 break
@@ -198,11 +198,17 @@ def replay(
         report(f"{capture.path.name}: {capture.protocol.title}, {decoder.stats.summary()}")
 
 
-def early(args: argparse.Namespace, network: StationNetwork) -> Mapping[Phase, float] | None:
-    """The probabilities of early picks, if they are wanted. ValueError where the model's card has none."""
-    if args.early and network.card.stream.early is None:
+def early(
+    args: argparse.Namespace, network: StationNetwork, thresholds: Mapping[Phase, float]
+) -> Mapping[Phase, float] | None:
+    """The probabilities of early picks, if they are wanted, none below that of a final one. ValueError where
+    the model's card has none."""
+    if not args.early:
+        return None
+    least = network.card.stream.early
+    if least is None:
         raise ValueError(f"{network.card.name} has no early picks: its card says nothing of them")
-    return network.card.stream.early if args.early else None
+    return {phase: max(least[phase], thresholds[phase]) for phase in PHASES}
 
 
 def in_order(picks: list[Pick]) -> Iterator[Pick]:
@@ -236,7 +242,7 @@ def replay_records(
     if not channels:
         there = ", ".join(sorted({stream.station_id for stream in archive.instruments.values()}))
         raise ValueError(f"no records of {wanted} here; there are {there}")
-    station = Station(network, thresholds, report, channels, early(args, network))
+    station = Station(network, thresholds, report, channels, early(args, network, thresholds))
     bar = tqdm(
         archive.packets(), "replaying", archive.record_count, unit="record", disable=not sys.stderr.isatty()
     )
@@ -256,7 +262,7 @@ def listen(
 ) -> Iterator[Pick]:
     """Picks of a digitizer on a serial port or the network, until `stop` is set."""
     line = Line.from_arguments(args, stop, report)
-    station = Station(network, thresholds, report, early=early(args, network))
+    station = Station(network, thresholds, report, early=early(args, network, thresholds))
     described = network.describe()
     report(f"{network.card.identity} on {described.runtime}, {described.device}")
     for arrived in line:

@@ -35,7 +35,7 @@ class Early:
 
     def settle(self, found: Iterable[Found], until: float = inf) -> list[Pick]:
         """Final onsets, under the ids of those told early; then those told early that can no longer be
-        confirmed, as all onsets before the cell `until` are final."""
+        confirmed, as all onsets before the cell `until` are final. Without it the segment is over."""
         picks = []
         for onset, pick in found:
             self._settled.append(onset)
@@ -48,6 +48,8 @@ class Early:
             if told[0].cell + self._separation < until:
                 self._told.remove(told)
                 picks.append(replace(told[1], status="rejected", update=told[1].update + 1))
+        if until == inf:
+            self._settled.clear()  # the next one's cells count from 0 again
         return picks
 
     def _same(self, a: Onset, b: Onset) -> bool:

@@ -174,7 +174,10 @@ def due(words: Floats, card: Card) -> Floats:
 def _tensors(description: Description) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
     inputs = {spec.name: spec for spec in description.inputs}
     outputs = {spec.name: spec for spec in description.outputs}
-    missing = sorted({"x", "cls", "ofs"} - inputs.keys() - outputs.keys())
+    wanted = {"x", "cls", "ofs"}
+    if "state" in inputs:
+        wanted |= {"sums", "next_state", "next_sums"}
+    missing = sorted(wanted - inputs.keys() - outputs.keys())
     if missing:
         raise CardError(f"the model has no tensors {', '.join(missing)}: it is no picker")
     return inputs, outputs

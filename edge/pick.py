@@ -140,7 +140,8 @@ class Pick:
     def from_json(cls, line: str) -> "Pick":
         """Reads what `to_json` wrote. ValueError names what is missing or malformed."""
         try:
-            fields: dict[str, Any] = json.loads(line)
+            # Lines written before there were other picks than final ones have no status.
+            fields: dict[str, Any] = {"status": "final", **json.loads(line)}
             for key, fits in _FITS.items():
                 if not fits(fields[key]):
                     raise ValueError(f"{key} cannot be {fields[key]!r:.40}")

@@ -60,10 +60,10 @@ class Picker:
         reach = stream.delays[-1] * card.cells.stride / self._rate + stream.separation_s
         self._keep = stream.hop + round((reach + NOISE_S[0] + 1) * self._rate)
         self._segments: deque[_Segment] = deque([_Segment()])
-        self._signal = np.empty((0, 3), np.float32)  # filtered
         self._begin()
 
     def _begin(self) -> None:
+        self._signal = np.empty((0, 3), np.float32)  # filtered
         self._heard = 0  # samples of the segment that were filtered
         self._filled = 0  # samples in `_signal`, the last ones heard
 

@@ -100,10 +100,12 @@ def replay(model: Path, files: Sequence[Path], signal_s: float, record_bytes: in
     process = _edge_pick("--replay", *map(str, files), "--model", str(model))
     assert process.stderr
     lines = list(process.stderr)
-    process.wait()
+    status = process.wait()
     wall_s = time.perf_counter() - began_s
-    usage = _usage(lines)
     counts = PICKED.search("".join(lines))
+    if status or not counts:
+        raise RuntimeError(f"edge-pick did not run to its end: {''.join(lines[:-1])[-300:].strip()}")
+    usage = _usage(lines)
     return Replayed(
         record_bytes=record_bytes,
         megabytes=sum(path.stat().st_size for path in files) / 1e6,
@@ -111,7 +113,7 @@ def replay(model: Path, files: Sequence[Path], signal_s: float, record_bytes: in
         wall_s=wall_s,
         cpu_s=usage.cpu_s,
         peak_rss_mb=usage.peak_rss_mb,
-        picks=sum(map(int, counts.groups())) if counts else 0,
+        picks=sum(map(int, counts.groups())),
     )
 
 

@@ -108,9 +108,12 @@ def test_picks_do_not_depend_on_how_the_samples_were_cut(network, cuts):
     assert run(network, blocks_of(samples, cuts), low) == whole
 
 
-@pytest.mark.parametrize("minutes", [6, 45])
-def test_a_backlog_is_picked_as_it_would_have_been_live(network, minutes):
+@pytest.mark.parametrize(
+    ("name", "minutes"), [("lppn-tiny", 6), ("lppn", 6), ("lppn", 45), ("lppn-large", 6)]
+)
+def test_a_backlog_is_picked_as_it_would_have_been_live(name, minutes):
     """Cut into pieces that are answered side by side: the same picks, to the last bit."""
+    network = load_model(model_path(name))
     rng = np.random.default_rng(minutes)
     samples = np.concatenate([synthetic_earthquake(seed % 7).samples for seed in range(minutes)])
     samples = samples + rng.normal(0, 5, samples.shape)

@@ -42,5 +42,11 @@ def test_phases_and_onsets_farther_apart_are_different_ones():
     assert says(early.settle([])) == [("a", "rejected", 1), ("c", "rejected", 1)]
 
 
+def test_a_segment_knows_nothing_of_the_one_before():
+    early = Early(12)
+    assert says(early.settle([found(100)])) == [("a", "final", 0)]
+    assert says(early.tell([found(100, name="b")])) == [("b", "preliminary", 0)]
+
+
 def test_an_onset_that_was_not_told_early_is_final_at_once():
     assert says(Early(12).settle([found(100)], 101)) == [("a", "final", 0)]

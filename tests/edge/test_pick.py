@@ -139,7 +139,7 @@ def test_what_is_no_pick_is_a_value_error_that_says_so(line):
         Pick.from_json(line)
 
 
-@pytest.mark.parametrize("key", WIRE)
+@pytest.mark.parametrize("key", sorted(set(WIRE) - {"status"}))
 def test_a_missing_key_is_named(key):
     line = json.dumps({k: v for k, v in WIRE.items() if k != key})
     with pytest.raises(ValueError, match=rf"'{key}' is missing"):

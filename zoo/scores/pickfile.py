@@ -86,7 +86,7 @@ def stored_picker(
 
 
 def read_station_picks(path: Path) -> list[Pick]:
-    """Picks as `edge-pick --json` writes them, one object a line; of one id the last update counts.
+    """Final picks as `edge-pick --json` writes them, one object a line; of one id the last update counts.
 
     Raises ValueError with the line number for a line that is no pick.
     """
@@ -99,7 +99,7 @@ def read_station_picks(path: Path) -> list[Pick]:
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}") from error
         picks[pick.id] = pick
-    return list(picks.values())
+    return [pick for pick in picks.values() if pick.status == "final"]
 
 
 def read_records(folder: Path) -> dict[Record, Path]:
