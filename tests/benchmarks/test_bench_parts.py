@@ -16,7 +16,7 @@ from benchmarks.bench.footprint import install, model_size
 from benchmarks.bench.ground import RATE, cycle, ground_motion, lasting
 from benchmarks.bench.process import write_miniseed
 from benchmarks.bench.stages import INVOKE, NETWORK, WHOLE, StationPath, measure_stages
-from benchmarks.bench.stations import flood, serve
+from benchmarks.bench.stations import serve
 from edge.card import read_card
 from edge.model import DEFAULT_MODEL, load_model
 from edge.pick import NS
@@ -78,9 +78,6 @@ def test_stations_are_served() -> None:
     served = serve(DEFAULT_MODEL, lasting(cycle(), 60), stations=3, seconds=40)
     assert (served.stations, served.seconds) == (3, 40)
     assert served.picks > 0
-    assert served.stations_per_core == pytest.approx(1e6 / served.cpu_us_per_station_s)
-    flooded = flood(DEFAULT_MODEL, cycle())
-    assert flooded.flooded_ms > 0
 
 
 def test_footprint() -> None:

@@ -124,6 +124,26 @@ def test_a_backlog_is_picked_as_it_would_have_been_live(name, minutes):
     assert run(network, blocks, low, at_once=True) == live
 
 
+def test_one_that_floods_changes_no_pick_of_the_others(network):
+    """Six minutes come at once, in pieces, between two seconds of another."""
+    flood = np.concatenate([synthetic_earthquake(seed).samples for seed in range(6)]).astype(np.float64)
+    steady = synthetic_earthquake(3).samples.astype(np.float64)
+    low = {"P": 0.05, "S": 0.05}
+    bank = Bank(network, low)
+    one, other = bank.open(), bank.open()
+    picks = []
+    for second, block in enumerate(blocks_of(steady, range(100, len(steady), 100))):
+        other.feed(block)
+        for piece in blocks_of(flood) if second == 22 else ():
+            one.feed(piece)
+        picks += bank.run()
+    one.end()
+    other.end()
+    picks += bank.run()
+    alone = run(network, blocks_of(flood), low) + run(network, blocks_of(steady), low)
+    assert sorted(map(repr, picks)) == sorted(map(repr, alone))
+
+
 @given(cuts=st.lists(st.integers(0, 12_000), max_size=20), at_once=st.booleans())
 @settings(max_examples=8, deadline=None)
 def test_early_picks_come_sooner_and_change_no_final_one(network, cuts, at_once):
