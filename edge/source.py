@@ -148,6 +148,7 @@ class SerialSource:
             # A speed that the adapter does not know brings no packets; a port that is lost shows when read.
             with suppress(*_LOST, ValueError, OverflowError):
                 self._port.baudrate = baud
+                self._port.reset_input_buffer()  # what was received at the other speed is garbage
 
     @property
     def bits_per_s(self) -> float:
