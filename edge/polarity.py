@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from edge.pick import Polarity
 from edge.preprocess import MaxAbs, Window
 
 CARD_VERSION = 1
+LONGEST_S = 3.0
+"""Of windows: so much before an onset, and more, the picker holds."""
 DEFAULT_POLARITY = MODELS / "polarity.tflite"
 
 
@@ -92,7 +94,8 @@ class PolarityCard:
         must("input.rate_hz", rate, above_zero(rate), "a number above 0")
         fits = above_zero(corner) and corner < rate / 2
         must("input.highpass_hz", corner, fits, f"between 0 and {rate / 2:g}")
-        must("input.window", window, whole(window) and window > 0, "a whole number above 0")
+        fits = whole(window) and 0 < window <= LONGEST_S * rate
+        must("input.window", window, fits, f"a whole number of samples, of {LONGEST_S:g} s at most")
         fits = whole(before) and 0 <= before < window
         must("input.before", before, fits, f"a whole number from 0 to {window - 1}")
         rule = self.input.normalisation
@@ -138,6 +141,17 @@ class FirstMotion:
         return FirstMotion(swapped[self.polarity], self.prob)
 
 
+class Reader(Protocol):
+    """Anything that reads first motions under a card's contract: int8 files here, Keras models in zoo."""
+
+    @property
+    def card(self) -> PolarityCard: ...
+
+    def read(self, windows: Window) -> list[FirstMotion]:
+        """The first motion in each of windows (b, L) as `cut` gives them."""
+        ...
+
+
 class PolarityNetwork:
     """A .tflite that takes windows, "x" (b, 1, L, 1), to "up" (b, 1): the logit of up against down."""
 
@@ -169,7 +183,7 @@ class PolarityNetwork:
         return dequantise(np.concatenate(answers), self._up)[:, 0] if answers else np.zeros(0, np.float32)
 
     def read(self, windows: Window) -> list[FirstMotion]:
-        """The first motion in each of windows (b, L)."""
+        """As `Reader`."""
         return [first_motion(prob, self.card.threshold) for prob in up(self.logits(windows), self.card)]
 
 
