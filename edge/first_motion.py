@@ -10,14 +10,14 @@ from heapq import merge
 
 from edge.pick import Pick
 from edge.picker import Found, Picker
-from edge.polarity import Reader
+from edge.polarity import Reader, read
 from edge.preprocess import Window
 
 
 @dataclass(frozen=True, slots=True)
 class Polariser:
-    """What reads first motions, and the channels whose positive counts are down: codes (HHZ), or those of one station
-    (NET.STA.LOC.HHZ)."""
+    """What reads first motions, and the channels whose positive counts are down: codes (HHZ), or those of one
+    station (NET.STA.LOC.HHZ)."""
 
     reader: Reader
     reversed: frozenset[str] = frozenset()
@@ -28,7 +28,7 @@ class Polariser:
 
     def polarised(self, pick: Pick, window: Window) -> Pick:
         """A pick with the first motion in a window (L,) of its vertical, the first of its channels."""
-        (motion,) = self.reader.read(window[None])
+        (motion,) = read(self.reader, window[None])
         if self.turns(pick.station, pick.channels[0]):
             motion = motion.opposite
         return replace(pick, polarity=motion.polarity, polarity_prob=motion.prob)

@@ -147,8 +147,8 @@ class Reader(Protocol):
     @property
     def card(self) -> PolarityCard: ...
 
-    def read(self, windows: Window) -> list[FirstMotion]:
-        """The first motion in each of windows (b, L) as `cut` gives them."""
+    def logits(self, windows: Window) -> Window:
+        """Of windows (b, L) as `cut` gives them (b,): up against down, before `temperature`."""
         ...
 
 
@@ -177,18 +177,19 @@ class PolarityNetwork:
         return self._backend.describe()
 
     def logits(self, windows: Window) -> Window:
-        """Of windows (b, L) as `cut` gives them (b,): up against down, before `temperature`."""
+        """As `Reader`."""
         x = quantise(normalised(windows), self._x)
         answers = [self._backend.invoke({"x": one[None, None, :, None]})["up"] for one in x]
         return dequantise(np.concatenate(answers), self._up)[:, 0] if answers else np.zeros(0, np.float32)
 
-    def read(self, windows: Window) -> list[FirstMotion]:
-        """As `Reader`."""
-        return [first_motion(prob, self.card.threshold) for prob in up(self.logits(windows), self.card)]
+
+def read(reader: Reader, windows: Window) -> list[FirstMotion]:
+    """The first motion in each of windows (b, L)."""
+    return [first_motion(prob, reader.card.threshold) for prob in up(reader.logits(windows), reader.card)]
 
 
-def up(logits: Window, card: PolarityCard) -> NDArray[np.float64]:
-    """Logits to probabilities of up."""
+def up(logits: NDArray[np.floating[Any]], card: PolarityCard) -> NDArray[np.float64]:
+    """Logits to probabilities of up; nan stays."""
     calm = np.clip(np.asarray(logits, np.float64) / card.temperature, -50.0, 50.0)
     return np.asarray(1.0 / (1.0 + np.exp(-calm)), np.float64)
 
