@@ -42,8 +42,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "network",
-        help=f"which picker: {', '.join(NETWORKS)}; with --c-array or --edgetpu also a .tflite with its card; "
-        f"or {POLARITY}",
+        help=f"which picker: {', '.join(NETWORKS)}, or {POLARITY}; with --c-array or --edgetpu a picker or a "
+        ".tflite with its card",
     )
     parser.add_argument("--int8", action="store_true", help="all integers of eight bits")
     made = parser.add_mutually_exclusive_group()

@@ -24,13 +24,11 @@ from edge.preprocess import Window
 from zoo.data.seisbench import Trace, read_traces
 from zoo.polarity.network import KerasPolarity, load_keras_polarity
 from zoo.polarity.onsets import Onset, at_labels, at_picks, logits_of, motions
-from zoo.scores.polarity import THRESHOLDS, Motions, best, curve, interval, point, reliability
+from zoo.scores.polarity import COVERAGE, THRESHOLDS, Motions, measured, point
 
 TEMPERATURES = np.geomspace(0.1, 10.0, 201)
 RIGHT = 0.95
 """At least this share of the directions that are told shall be right."""
-COVERAGE = 0.8
-"""Accuracy is also given where at least so many are told."""
 ACCURACY_COST = 0.01
 """What int8 may cost."""
 
@@ -110,9 +108,8 @@ def fitted(card: PolarityCard, shown: Shown, logits: Mapping[str, Floats]) -> Po
     """With temperature and threshold from onsets on which the network was not trained: the temperature of the
     likeliest probabilities, after Platt (1999), whose targets bear with few labels; and the lowest threshold
     from which on `RIGHT` of the directions are right. ValueError where no first motion is labelled."""
-    signs = {
-        who: np.array([{True: 1, False: -1, None: np.nan}[one.up] for one in shown[who]]) for who in shown
-    }
+    sign = {True: 1.0, False: -1.0, None: math.nan}
+    signs = {who: np.array([sign[one.up] for one in onsets]) for who, onsets in shown.items()}
     toward = np.concatenate([signs[who] * logits[who] for who in shown])  # the label's direction
     toward = toward[np.isfinite(toward)]
     if not len(toward):
@@ -124,7 +121,7 @@ def fitted(card: PolarityCard, shown: Shown, logits: Mapping[str, Floats]) -> Po
         for t in TEMPERATURES
     ]
     card = replace(card, temperature=round(float(TEMPERATURES[np.argmin(losses)]), 3))
-    told = {who: motions(shown[who], logits[who], card) for who in shown}
+    told = {who: motions(shown[who], up(logits[who], card)) for who in shown}
     fits = takewhile(lambda t: all(_right(one, t) for one in told.values()), reversed(THRESHOLDS))
     return replace(card, threshold=min(fits, default=THRESHOLDS[-1]))
 
@@ -145,27 +142,11 @@ def verification(card: PolarityCard, readers: Mapping[str, Reader], shown: Shown
     mirrored = {name: (reader.logits(windows), reader.logits(-windows)) for name, reader in readers.items()}
     return {
         **{
-            name: {who: _numbers(motions(shown[who], of[who], card), card.threshold) for who in shown}
+            name: {who: measured(motions(shown[who], up(of[who], card)), card.threshold) for who in shown}
             for name, of in logits.items()
         },
         "int8_minus_float": _difference(card, mirrored["float"][0], mirrored["int8"][0]),
         "sign_flip": {name: _difference(card, a, -b) for name, (a, b) in mirrored.items()},
-    }
-
-
-def _numbers(told: Motions, threshold: float) -> dict[str, Any]:
-    at, most = point(told, threshold), best(told, COVERAGE)
-    return {
-        "labels": len(told.names),
-        "shown": at.shown,
-        "told": at.told,
-        "right": at.right,
-        "accuracy": _rounded(at.accuracy),
-        "accuracy_95": [round(end, 4) for end in interval(at.right, at.told)],
-        "coverage": _rounded(at.coverage),
-        "at_coverage": {"least": COVERAGE, "accuracy": _rounded(most.accuracy), "threshold": most.threshold},
-        "calibration_error": _rounded(reliability(told).ece),
-        "curve": [[one.threshold, one.told, one.right] for one in curve(told)[::5]],
     }
 
 
@@ -182,10 +163,6 @@ def _difference(card: PolarityCard, a: Window, b: Window) -> dict[str, Any]:
     }
 
 
-def _rounded(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 4)
-
-
 def _text(path: Path, card: PolarityCard) -> str:
     metrics, quantisation = card.metrics["dev"], card.quantisation
     rows = [
@@ -200,7 +177,7 @@ def _text(path: Path, card: PolarityCard) -> str:
         for who, m in metrics[kind].items():
             rows.append(
                 f"{who:10}{kind:7}{m['shown']:>7}{m['told']:>6}{m['right']:>7}{m['accuracy'] or 0:>10.3f}"
-                f"{m['coverage'] or 0:>10.3f}{m['calibration_error'] or 0:>7.3f}"
+                f"{m['coverage'] or 0:>10.3f}{m['calibration']['ece'] or 0:>7.3f}"
             )
     for who in metrics["int8"]:
         costs = [metrics[kind][who]["at_coverage"]["accuracy"] for kind in ("float", "int8")]

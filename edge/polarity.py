@@ -195,11 +195,11 @@ def up(logits: NDArray[np.floating[Any]], card: PolarityCard) -> NDArray[np.floa
 
 
 def first_motion(prob_up: float, threshold: float) -> FirstMotion:
-    """The direction whose probability reaches the threshold, else unknown."""
+    """The likelier direction if its probability reaches the threshold, else unknown."""
     prob = max(float(prob_up), 1.0 - float(prob_up))
-    if prob < threshold:
+    if prob < threshold or prob_up == 0.5:
         return FirstMotion("unknown", prob)
-    return FirstMotion("up" if prob_up >= 0.5 else "down", prob)
+    return FirstMotion("up" if prob_up > 0.5 else "down", prob)
 
 
 def load_polarity(path: Path = DEFAULT_POLARITY) -> PolarityNetwork:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edge.first_motion import Polariser
 from edge.model import Network
 from edge.pick import NS, Pick
-from edge.polarity import PolarityCard, PolarityInput, Reader, cut, up
+from edge.polarity import PolarityInput, Reader, cut
 from edge.preprocess import Window, highpassed
 from edge.resample import Resampler, resample
 from zoo.data.seisbench import Trace
@@ -36,13 +36,13 @@ class Onset:
 
 def at_labels(traces: Iterable[Trace], spec: PolarityInput) -> list[Onset]:
     """Around the analyst's onsets, through the station's resampling and high-pass."""
-    return [replace(_onset(trace), window=_window(trace, spec)) for trace in traces if _labelled(trace)]
+    return [replace(onset_of(trace), window=_window(trace, spec)) for trace in traces if labelled(trace)]
 
 
 def at_picks(traces: Iterable[Trace], network: Network, polariser: Polariser) -> list[Onset]:
     """Around the nearest P pick within 0.5 s of each label, as the station cuts it."""
     onsets = []
-    for some in batched(filter(_labelled, traces), TOGETHER):
+    for some in batched(filter(labelled, traces), TOGETHER):
         keeper = _Keeper(polariser.reader, polariser.reversed)
         picks: dict[str, list[Pick]] = {}
         for trace, pick in picks_of(network, some, network.card.thresholds, polariser=keeper):
@@ -63,11 +63,13 @@ class _Keeper(Polariser):
         return replace(pick, polarity="unknown", polarity_prob=0.5)
 
 
-def _labelled(trace: Trace) -> bool:
+def labelled(trace: Trace) -> bool:
+    """Whether there is a P label in it."""
     return trace.p_sample is not None and 0 <= trace.p_sample < len(trace.samples)
 
 
-def _onset(trace: Trace) -> Onset:
+def onset_of(trace: Trace) -> Onset:
+    """A labelled P before anything is shown of it."""
     assert trace.p_sample is not None
     snr = snr_db(trace.samples[:, :1], trace.rate, trace.p_sample / trace.rate)
     up = {"up": True, "down": False}.get(trace.polarity or "")
@@ -82,13 +84,22 @@ def _window(trace: Trace, spec: PolarityInput) -> Window | None:
 
 
 def _picked(trace: Trace, picks: Sequence[Pick], keeper: _Keeper) -> Onset:
+    found = nearest(trace, [pick.time_ns / NS for pick in picks])
+    if found is None:
+        return replace(onset_of(trace), residual_s=math.nan)
+    index, residual_s = found
+    return replace(onset_of(trace), window=keeper.kept.get(picks[index].id), residual_s=residual_s)
+
+
+def nearest(trace: Trace, times_s: Sequence[float]) -> tuple[int, float] | None:
+    """Of P picks, in seconds from the trace's start, the index of the nearest one to its label and its
+    residual, if that is within 0.5 s."""
     assert trace.p_sample is not None
     label_s = trace.p_sample / trace.rate
-    residuals = {pick.id: pick.time_ns / NS - label_s for pick in picks}
-    nearest = min(residuals, key=lambda name: abs(residuals[name]), default=None)
-    if nearest is None or abs(residuals[nearest]) > RESIDUAL_TOLERANCE_S:
-        return replace(_onset(trace), residual_s=math.nan)
-    return replace(_onset(trace), window=keeper.kept.get(nearest), residual_s=residuals[nearest])
+    index = min(range(len(times_s)), key=lambda k: abs(times_s[k] - label_s), default=None)
+    if index is None or abs(times_s[index] - label_s) > RESIDUAL_TOLERANCE_S:
+        return None
+    return index, times_s[index] - label_s
 
 
 def logits_of(reader: Reader, onsets: Sequence[Onset]) -> NDArray[np.float64]:
@@ -101,14 +112,14 @@ def logits_of(reader: Reader, onsets: Sequence[Onset]) -> NDArray[np.float64]:
     return said
 
 
-def motions(onsets: Sequence[Onset], logits: NDArray[np.float64], card: PolarityCard) -> Motions:
-    """The first motions that a model's logits tell, of onsets whose first motion is labelled."""
-    labelled = [k for k, onset in enumerate(onsets) if onset.up is not None]
-    some = [onsets[k] for k in labelled]
+def motions(onsets: Sequence[Onset], prob_up: NDArray[np.float64]) -> Motions:
+    """First motions with these probabilities of up, of the onsets whose first motion is labelled."""
+    chosen = [k for k, onset in enumerate(onsets) if onset.up is not None]
+    some = [onsets[k] for k in chosen]
     return Motions(
         np.array([onset.name for onset in some], np.str_),
         np.array([onset.source for onset in some], np.str_),
         np.array([onset.snr_db for onset in some], np.float64),
         np.array([onset.up for onset in some], np.bool_),
-        up(logits[labelled], card),
+        prob_up[chosen],
     )

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,10 @@ from zoo.scores.breakdown import SNR_EDGES_DB, UNKNOWN
 THRESHOLDS = tuple(round(0.5 + 0.01 * step, 2) for step in range(50))
 BINS = 5
 """Of the probability of the likelier direction, 0.5..1."""
+WORDS = ("up", "down", "unknown", "none")
+"""What may be said of a first motion; none where nothing was shown."""
+COVERAGE = 0.8
+"""Accuracy is also given where at least so many are told."""
 CONFIDENCE = 1.96
 """Standard deviations of the interval that is given with a share: 95 %."""
 
@@ -35,8 +40,12 @@ class Motions:
     @property
     def right(self) -> NDArray[np.bool_]:
         """Whether the likelier direction is the label's."""
-        likelier: NDArray[np.bool_] = (self.prob_up > 0.5) == self.up
-        return likelier & (self.prob_up != 0.5)
+        turned = np.where(self.up, self.prob_up, 1.0 - self.prob_up)
+        return np.asarray(turned > 0.5)
+
+    def told(self, threshold: float) -> NDArray[np.bool_]:
+        """Whether a direction is told at a threshold: none is of a probability of one half."""
+        return (self.prob >= threshold) & (self.prob_up != 0.5)
 
     def subset(self, chosen: NDArray[np.bool_]) -> "Motions":
         """Those onsets where `chosen` is True."""
@@ -71,7 +80,7 @@ class Point:
 
 def point(motions: Motions, threshold: float) -> Point:
     """Counts at a threshold, from which up a direction is told."""
-    told = motions.prob >= threshold
+    told = motions.told(threshold)
     shown = int(np.isfinite(motions.prob_up).sum())
     return Point(threshold, shown, int(told.sum()), int((told & motions.right).sum()))
 
@@ -82,24 +91,19 @@ def curve(motions: Motions) -> list[Point]:
 
 
 def best(motions: Motions, coverage: float) -> Point:
-    """The point of highest accuracy where at least so many are told; of equals the one that tells most.
-    ValueError where nothing was shown."""
-    allowed = [one for one in curve(motions) if one.told and one.coverage >= coverage]
-    if not allowed:
-        raise ValueError("no first motion was read: there is nothing to score")
-    return max(allowed, key=lambda one: (one.accuracy, one.told))
+    """The point of highest accuracy where at least so many are told, of equals the one that tells most; where
+    there is none, that of the lowest threshold."""
+    points = curve(motions)
+    allowed = [one for one in points if one.told and one.coverage >= coverage]
+    return max(allowed, key=lambda one: (one.accuracy, one.told), default=points[0])
 
 
 def confusion(motions: Motions, threshold: float) -> dict[str, dict[str, int]]:
-    """By label (up, down) and word (up, down, unknown, none where nothing was shown) how often."""
-    told = motions.prob >= threshold
-    words = np.where(told, np.where(motions.prob_up > 0.5, "up", "down"), "unknown")
+    """By label (up, down) and word (`WORDS`) how often."""
+    words = np.where(motions.told(threshold), np.where(motions.prob_up > 0.5, "up", "down"), "unknown")
     words = np.where(np.isnan(motions.prob_up), "none", words)
     return {
-        label: {
-            word: int(((motions.up == is_up) & (words == word)).sum())
-            for word in ("up", "down", "unknown", "none")
-        }
+        label: {word: int(((motions.up == is_up) & (words == word)).sum()) for word in WORDS}
         for label, is_up in (("up", True), ("down", False))
     }
 
@@ -150,3 +154,35 @@ def interval(right: int, told: int) -> tuple[float, float]:
     middle = (right + z2 / 2) / (told + z2)
     half = CONFIDENCE * math.sqrt(right * (told - right) / told + z2 / 4) / (told + z2)
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def measured(motions: Motions, threshold: float) -> dict[str, Any]:
+    """All scores at a threshold as plain numbers, for cards and reports."""
+    at, most, found = point(motions, threshold), best(motions, COVERAGE), reliability(motions)
+    return {
+        "labels": len(motions.names),
+        "shown": at.shown,
+        "told": at.told,
+        "right": at.right,
+        "accuracy": rounded(at.accuracy),
+        "accuracy_95": [round(end, 4) for end in interval(at.right, at.told)],
+        "coverage": rounded(at.coverage),
+        "at_coverage": {
+            "least": COVERAGE,
+            "coverage": rounded(most.coverage),
+            "accuracy": rounded(most.accuracy),
+            "threshold": most.threshold,
+        },
+        "confusion": confusion(motions, threshold),
+        "calibration": {
+            "ece": rounded(found.ece),
+            "counts": found.counts.tolist(),
+            "prob": [rounded(value) for value in found.prob.tolist()],
+            "right": [rounded(value) for value in found.right.tolist()],
+        },
+    }
+
+
+def rounded(value: float) -> float | None:
+    """For JSON: None for nan."""
+    return None if math.isnan(value) else round(value, 4)
