@@ -17,7 +17,7 @@ from edge.backend import Backend, Description, LiteRT
 from edge.card import CardError, above_zero, card_fields, must, read_card_by, whole
 from edge.model import MODELS, dequantise, quantise
 from edge.pick import Polarity
-from edge.preprocess import MaxAbs, Window
+from edge.preprocess import Window
 
 CARD_VERSION = 1
 LONGEST_S = 3.0
@@ -122,9 +122,9 @@ def cut(vertical: NDArray[np.floating[Any]], onset_sample: float, spec: Polarity
 
 
 def normalised(windows: Window) -> Window:
-    """Windows (…, L), each over its own largest absolute value."""
-    scaled: Window = MaxAbs(1).window(windows[..., None])[..., 0]
-    return scaled
+    """Windows (…, L), each over its own largest absolute value, whatever its unit; zeros stay."""
+    largest = np.abs(windows).max(axis=-1, keepdims=True)
+    return np.asarray(windows / np.where(largest > 0, largest, 1), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
