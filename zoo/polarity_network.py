@@ -19,7 +19,8 @@ class KerasPolarity:
         self.card, self.model = card, model
 
     def logits(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Of windows (n, L) as `edge.polarity.cut` gives them: up against down (n,), before the temperature."""
+        """Of windows (n, L) as `edge.polarity.cut` gives them: up against down (n,), before the
+        temperature."""
         x = normalised(windows)[:, None, :, None]
         out: dict[str, Any] = self.model.predict(x, batch_size=256, verbose=0)
         return np.asarray(out["up"][:, 0], np.float32)

@@ -17,8 +17,8 @@ LAST = "last"
 
 
 class PolarityCheckpoint(keras.callbacks.Callback):
-    """After each epoch keeps the last and, by the monitored value, the best, draws the curve, and writes the log
-    last, so that a log line always has its checkpoint. Stops training when patience is at an end."""
+    """After each epoch keeps the last and, by the monitored value, the best, draws the curve, and writes the
+    log last, so that a log line always has its checkpoint. Stops training when patience is at an end."""
 
     def __init__(self, run: Run, card: PolarityCard, args: Namespace) -> None:
         super().__init__()

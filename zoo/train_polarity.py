@@ -6,7 +6,6 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,8 +15,8 @@ from tqdm import tqdm
 
 from edge.polarity import PolarityCard
 from zoo.data.first_motions import (
-    READERS,
     REACH,
+    READERS,
     PolarityExample,
     quiet_pieces,
     read_teacher,
@@ -162,8 +161,8 @@ def begin(args: Namespace, run: Run, shape: Form) -> keras.Model:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; returns its exit status: 0, 2 after one line on stderr that says what is wrong, or 130 where
-    it was interrupted."""
+    """The command; returns its exit status: 0, 2 after one line on stderr that says what is wrong, or 130
+    where it was interrupted."""
     args = parse(arguments)
     run, shape = Run(args.run), form(args.network, args.attention)
     try:
@@ -185,7 +184,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def train(
-    args: Namespace, model: keras.Model, shape: Form, batches: Batches, dev: Batch, checkpoint: PolarityCheckpoint
+    args: Namespace,
+    model: keras.Model,
+    shape: Form,
+    batches: Batches,
+    dev: Batch,
+    checkpoint: PolarityCheckpoint,
 ) -> None:
     """Trains from where the run is to its last epoch."""
     done = checkpoint.done

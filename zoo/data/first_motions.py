@@ -1,8 +1,10 @@
-"""Onsets of P with what is known of their first motion, from every data set that polarity networks train on."""
+"""Onsets of P with what is known of their first motion, from every data set that polarity networks train
+on."""
 
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -28,10 +30,10 @@ SCSN_SIGNS: Mapping[int, float] = {0: 1.0, 1: 0.0}
 
 @dataclass(frozen=True, slots=True)
 class PolarityExample:
-    """One onset. `vertical` (2·REACH,) at 100 Hz behind the station's high-pass, the onset at sample REACH, zeros
-    where the record does not reach, in half precision, which has eleven bits however small a number is. `up`:
-    the probability that the first motion is up, or None where nobody said, or said that it cannot be told: a
-    missing label, no third kind of motion. `told`: whether somebody looked and could not tell."""
+    """One onset. `vertical` (2·REACH,) at 100 Hz behind the station's high-pass, the onset at sample REACH,
+    zeros where the record does not reach, in half precision, which has eleven bits however small a number is.
+    `up`: the probability that the first motion is up, or None where nobody said, or said that it cannot be
+    told: a missing label, no third kind of motion. `told`: whether somebody looked and could not tell."""
 
     name: str
     source: str
@@ -43,10 +45,10 @@ class PolarityExample:
     told: bool
 
 
-def labelled_examples(folder: Path, dataset: str, spec: PolarityInput) -> Iterator[PolarityExample]:
+def labelled_examples(dataset: str, folder: Path, spec: PolarityInput) -> Iterator[PolarityExample]:
     """Of a data folder in the layout of INSTANCE, Hi-net, PNW or SeisBench, all splits; of the train split
-    without what overlaps another one. A data set that has no splits is split by event. Errors as `read_traces`;
-    ValueError for another layout than `dataset` names."""
+    without what overlaps another one. A data set that has no splits is split by event. Errors as
+    `read_traces`; ValueError for another layout than `dataset` names."""
     layout = open_data(folder)[0].layout.name
     if layout != LAYOUTS[dataset]:
         raise ValueError(f"{folder} is in the layout of {layout}, not of {LAYOUTS[dataset]}: see --dataset")
@@ -102,10 +104,11 @@ def _around(vertical: NDArray[np.float64], onset: float) -> NDArray[np.float16] 
 
 
 def scsn_examples(folder: Path, spec: PolarityInput) -> Iterator[PolarityExample]:
-    """Of the files of the Southern California Seismic Network (Ross et al., 2018), `scsn*fm*.hdf5`: "X" (n, 600),
-    the vertical at 100 Hz with P at sample 300; "Y" (n,), 0 up, 1 down, 2 unknown. A file with `test` in its name
-    is the test split; of any other, one row in ten is dev, by its event where the file has `evids`, otherwise
-    by stretches of a thousand rows. FileNotFoundError without such a file, ValueError for another form."""
+    """Of the files of the Southern California Seismic Network (Ross et al., 2018), `scsn*fm*.hdf5`: "X" (n,
+    600), the vertical at 100 Hz with P at sample 300; "Y" (n,), 0 up, 1 down, 2 unknown. A file with `test`
+    in its name is the test split; of any other, one row in ten is dev, by its event where the file has
+    `evids`, otherwise by stretches of a thousand rows. FileNotFoundError without such a file, ValueError for
+    another form."""
     paths = sorted(folder.glob("scsn*fm*.hdf5"))
     if not paths:
         raise FileNotFoundError(f"{folder} has no scsn*fm*.hdf5, as SCEDC names its first motions")
@@ -126,9 +129,9 @@ def scsn_examples(folder: Path, spec: PolarityInput) -> Iterator[PolarityExample
 
 
 def npz_examples(folder: Path, spec: PolarityInput) -> Iterator[PolarityExample]:
-    """Of files `*.npz`: "vertical" (n, samples) at 100 Hz, "onset" (n,) in samples, "polarity" (n,) 1 up, -1 down,
-    0 nobody could tell; if there, "event" (n,) and "split" (n,), which otherwise follows from event or row.
-    FileNotFoundError without such a file, ValueError for one that lacks an array."""
+    """Of files `*.npz`: "vertical" (n, samples) at 100 Hz, "onset" (n,) in samples, "polarity" (n,) 1 up, -1
+    down, 0 nobody could tell; if there, "event" (n,) and "split" (n,), which otherwise follows from event or
+    row. FileNotFoundError without such a file, ValueError for one that lacks an array."""
     paths = sorted(folder.glob("*.npz"))
     if not paths:
         raise FileNotFoundError(f"{folder} has no .npz file")
@@ -150,10 +153,7 @@ def npz_examples(folder: Path, spec: PolarityInput) -> Iterator[PolarityExample]
 
 Reader = Callable[[Path, PolarityInput], Iterator[PolarityExample]]
 READERS: Mapping[str, Reader] = {
-    **{
-        dataset: lambda folder, spec, dataset=dataset: labelled_examples(folder, dataset, spec)  # type: ignore[misc]
-        for dataset in LAYOUTS
-    },
+    **{dataset: partial(labelled_examples, dataset) for dataset in LAYOUTS},
     "scsn": scsn_examples,
     "npz": npz_examples,
 }
@@ -161,8 +161,8 @@ READERS: Mapping[str, Reader] = {
 
 
 def read_teacher(path: Path) -> dict[str, float]:
-    """Another network's probability of up by trace name: columns `trace_name` and `teacher_up_prob`. ValueError
-    for a file without them."""
+    """Another network's probability of up by trace name: columns `trace_name` and `teacher_up_prob`.
+    ValueError for a file without them."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         if not {"trace_name", "teacher_up_prob"} <= set(rows.fieldnames or ()):
@@ -171,7 +171,8 @@ def read_teacher(path: Path) -> dict[str, float]:
 
 
 def quiet_pieces(folder: Path, spec: PolarityInput) -> list[NDArray[np.float32]]:
-    """The verticals of the noise in the train split of a data folder, at 100 Hz behind the station's high-pass."""
+    """The verticals of the noise in the train split of a data folder, at 100 Hz behind the station's
+    high-pass."""
     names = [row["trace_name"] for row in read_rows(folder) if row.get("trace_category") == "noise"]
     pieces = []
     for trace in read_traces(folder, "train", names) if names else ():

@@ -1,9 +1,9 @@
 """First motions of Hi-net's catalogue (NIED, doi:10.17598/NIED.0003), in SeisBench's words.
 
-Hi-net gives out continuous records and a catalogue, not a data set; this is the form that polarity networks are
-trained from: `hinet*.csv`, each beside its `.hdf5`. Group `data` holds one data set per trace, named by
-`trace_name`, of shape (npts, 3) in order E, N, Z at 100 Hz. The first motion is in `p_status`, the catalogue's
-letter: P is up, k is unknown, any other is down; an empty one says that nobody looked.
+Hi-net gives out continuous records and a catalogue, not a data set; this is the form that polarity networks
+are trained from: `hinet*.csv`, each beside its `.hdf5`. Group `data` holds one data set per trace, named by
+`trace_name`, of shape (npts, 3) in order E, N, Z at 100 Hz. The first motion is in `p_status`, the
+catalogue's letter: P is up, k is unknown, any other is down; an empty one says that nobody looked.
 """
 
 from pathlib import Path
@@ -20,8 +20,8 @@ def hinet_tables(folder: Path) -> tuple[Table, ...]:
 
 
 def translate(row: Row) -> Row:
-    """A row as SeisBench would name its columns. The split is by event where the row has one (`source_id`), by
-    trace otherwise."""
+    """A row as SeisBench would name its columns. The split is by event where the row has one (`source_id`),
+    by trace otherwise."""
     event = row.get("source_id") or ""
     return {
         "trace_name": row["trace_name"],

@@ -21,14 +21,15 @@ LEAD = 50
 FARTHEST = 30
 """Samples: how far from the onset a window may be cut."""
 NEAR = 3.0
-"""Samples: standard deviation of most pickers' residuals, the shipped one's on its training data among them."""
+"""Samples: standard deviation of most pickers' residuals, the shipped one's on its training data among
+them."""
 CORNERS_HZ = (3.0, 5.0, 8.0, 12.0, 18.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`windows` (n, window), normalised; `up` (n,): the probability that the first motion is up; `unknown` (n,):
-    1 where an analyst could not tell, else 0; `onset` (n,): its sample in the window."""
+    """`windows` (n, window), normalised; `up` (n,): the probability that the first motion is up; `unknown`
+    (n,): 1 where an analyst could not tell, else 0; `onset` (n,): its sample in the window."""
 
     windows: Floats
     up: Floats
@@ -41,8 +42,8 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Onsets that are drawn alike. `traces` (n, 2·REACH), the onset at sample REACH; `up`, `unknown` (n,) as in
-    `Batch`; `share` of the group in the real part of a batch."""
+    """Onsets that are drawn alike. `traces` (n, 2·REACH), the onset at sample REACH; `up`, `unknown` (n,) as
+    in `Batch`; `share` of the group in the real part of a batch."""
 
     traces: NDArray[np.float16]
     up: Floats
@@ -61,8 +62,8 @@ def group_of(examples: Sequence[PolarityExample], share: float) -> Group:
 
 
 def offsets(rng: Generator, n: int) -> NDArray[np.float64]:
-    """How far from the onset, in samples at 100 Hz, a picker has it: four in five within a few hundredths of a
-    second, one anywhere within ± 0.3 s."""
+    """How far from the onset, in samples at 100 Hz, a picker has it: four in five within a few hundredths of
+    a second, one anywhere within ± 0.3 s."""
     return np.where(rng.random(n) < 0.8, rng.normal(0.0, NEAR, n), rng.uniform(-FARTHEST, FARTHEST, n))
 
 
@@ -70,11 +71,11 @@ def taken(
     traces: NDArray[np.floating], at: int, offset: NDArray[np.float64], speed: NDArray[np.float64],
     spec: PolarityInput,
 ) -> Floats:  # fmt: skip
-    """Windows (n, LEAD + window) of `traces` (n, …), cut `offset` samples after their onsets, which are at sample
-    `at`, and played at another speed."""
+    """Windows (n, LEAD + window) of `traces` (n, …), cut `offset` samples after their onsets, which are at
+    sample `at`, and played at another speed."""
     relative = np.arange(spec.window + LEAD) - LEAD - spec.before + offset[:, None]
     place = np.clip(at + relative * speed[:, None], 0, traces.shape[1] - 1.001)
-    index = place.astype(np.intp)
+    index: NDArray[np.intp] = place.astype(np.intp)
     part = (place - index).astype(np.float32)
     rows = np.arange(len(traces))[:, None]
     windows: Floats = traces[rows, index] * (1 - part) + traces[rows, index + 1] * part
@@ -86,12 +87,14 @@ def with_noise(
 ) -> Floats:
     """Real noise (m, long) under windows, its standard deviation so far below the first motions (n,)."""
     n, length = windows.shape
-    rows, start = rng.integers(len(noise), size=n), rng.integers(noise.shape[1] - length + 1, size=n)
+    rows: NDArray[np.intp] = np.asarray(rng.integers(len(noise), size=n))
+    start: NDArray[np.intp] = np.asarray(rng.integers(noise.shape[1] - length + 1, size=n))
     pieces = noise[rows[:, None], start[:, None] + np.arange(length)]
     level = pieces.std(axis=1)
-    wanted = first * 10 ** (-rng.uniform(*snr_db, n) / 20) * rng.choice((-1.0, 1.0), n)
+    wanted: NDArray[np.float64] = first * 10 ** (-rng.uniform(*snr_db, n) / 20) * rng.choice((-1.0, 1.0), n)
     scale = np.divide(wanted, level, out=np.zeros(n), where=level > 0)
-    return windows + pieces * scale[:, None].astype(np.float32)
+    under: Floats = pieces * scale[:, None].astype(np.float32)
+    return windows + under
 
 
 class Batches:
@@ -112,29 +115,36 @@ class Batches:
         shares = np.array([group.share for group in self._groups])
         counts = rng.multinomial(n - made, shares / shares.sum()) if made < n else ()
         parts += [self._real(rng, group, count) for group, count in zip(self._groups, counts, strict=False)]
-        windows, up, unknown, onset = (np.concatenate(column) for column in zip(*parts, strict=True))
-        windows = dulled(rng, windows)[:, LEAD:]
+        up, unknown, onset = (
+            np.concatenate([getattr(part, name) for part in parts], dtype=np.float32)
+            for name in ("up", "unknown", "onset")
+        )
+        windows = dulled(rng, np.concatenate([part.windows for part in parts]))[:, LEAD:]
         sign = rng.choice(np.array([-1.0, 1.0], np.float32), n)
-        up = np.where(sign > 0, up, 1 - up).astype(np.float32)
-        return Batch(normalised(windows * sign[:, None]), up, unknown, onset.astype(np.float32))
+        return Batch(normalised(windows * sign[:, None]), np.where(sign > 0, up, 1 - up), unknown, onset)
 
-    def _made(self, rng: Generator, n: int) -> tuple[Floats, ...]:
+    def _made(self, rng: Generator, n: int) -> Batch:
+        """As in `Batch`, but LEAD samples longer and not normalised."""
         at = LEAD + self._spec.before + FARTHEST
         traces, first = onsets(rng, n, at + self._spec.after + FARTHEST, at)
         offset = offsets(rng, n)
         windows = taken(traces, at, offset, np.ones(n), self._spec)
         windows = with_noise(rng, windows, first, self._noise, (0.0, 40.0))
-        return windows, np.ones(n, np.float32), np.zeros(n, np.float32), self._spec.before - offset
+        return Batch(windows, np.ones(n, np.float32), np.zeros(n, np.float32), self._onset(offset))
 
-    def _real(self, rng: Generator, group: Group, n: int) -> tuple[Floats, ...]:
-        rows = rng.integers(len(group.traces), size=n)
+    def _real(self, rng: Generator, group: Group, n: int) -> Batch:
+        """As `_made`."""
+        rows: NDArray[np.intp] = rng.integers(len(group.traces), size=n)
         traces = group.traces[rows].astype(np.float32)
         offset, speed = offsets(rng, n), np.exp(rng.uniform(np.log(0.7), np.log(1.4), n))
         windows = taken(traces, REACH, offset, speed, self._spec)
         first = np.abs(traces[:, REACH : REACH + 10]).max(axis=1)
         noisy = rng.random(n) < 0.5
         windows[noisy] = with_noise(rng, windows[noisy], first[noisy], self._noise, (10.0, 40.0))
-        return windows, group.up[rows], group.unknown[rows], self._spec.before - offset
+        return Batch(windows, group.up[rows], group.unknown[rows], self._onset(offset))
+
+    def _onset(self, offset: NDArray[np.float64]) -> Floats:
+        return np.asarray(self._spec.before - offset, np.float32)
 
 
 def dulled(rng: Generator, windows: Floats) -> Floats:

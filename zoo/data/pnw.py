@@ -1,9 +1,9 @@
 """PNW, the curated data set of the Pacific Northwest (Ni et al., 2023, doi:10.26443/seismica.v2i1.368), in
 SeisBench's words.
 
-Layout: `comcat_metadata.csv` beside `comcat_waveforms.hdf5`. The waveforms are SeisBench's blocks, of shape (n, 3,
-15001) in order E, N, Z at 100 Hz, and a `trace_name` like `bucket1$0,:3,:15001` says which part of which. First
-motions are in `trace_P_polarity`: positive, negative, undecidable.
+Layout: `comcat_metadata.csv` beside `comcat_waveforms.hdf5`. The waveforms are SeisBench's blocks, of shape
+(n, 3, 15001) in order E, N, Z at 100 Hz, and a `trace_name` like `bucket1$0,:3,:15001` says which part of
+which. First motions are in `trace_P_polarity`: positive, negative, undecidable.
 """
 
 from pathlib import Path

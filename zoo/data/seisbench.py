@@ -1,5 +1,5 @@
-"""Reader of labelled traces in SeisBench's layout, `metadata.csv` beside `waveforms.hdf5`, or in one of a data
-set's own.
+"""Reader of labelled traces in SeisBench's layout, `metadata.csv` beside `waveforms.hdf5`, or in one of a
+data set's own.
 
 Layout after Woollam et al. (2022), SeisBench: one row of `metadata.csv` per trace; the samples in group
 `data` of `waveforms.hdf5`, either one data set per trace or stacked in blocks, where `trace_name` says
@@ -77,9 +77,10 @@ class Trace:
 
 
 def open_data(folder: Path) -> tuple[Table, ...]:
-    """The tables of a data folder, recognised by what lies in it: `metadata_Instance_events*.csv` is INSTANCE's,
-    any other `metadata*.csv` SeisBench's, `merge.csv` or `chunk*.csv` STEAD's, `comcat_metadata.csv` PNW's,
-    `hinet*.csv` Hi-net's. FileNotFoundError where there is none of them, or a listed one is missing.
+    """The tables of a data folder, recognised by what lies in it: `metadata_Instance_events*.csv` is
+    INSTANCE's, any other `metadata*.csv` SeisBench's, `merge.csv` or `chunk*.csv` STEAD's,
+    `comcat_metadata.csv` PNW's, `hinet*.csv` Hi-net's. FileNotFoundError where there is none of them, or a
+    listed one is missing.
     """
     if own := instance_tables(folder) or pnw_tables(folder) or hinet_tables(folder):
         return own
@@ -99,8 +100,8 @@ def open_data(folder: Path) -> tuple[Table, ...]:
     tables = tables or stead_tables(folder)
     if not tables:
         raise FileNotFoundError(
-            f"{folder} has no metadata.csv (SeisBench), merge.csv or chunk*.csv (STEAD), metadata_Instance_events.csv, "
-            "comcat_metadata.csv (PNW) or hinet.csv; give a data folder"
+            f"{folder} has no metadata.csv (SeisBench), merge.csv or chunk*.csv (STEAD), comcat_metadata.csv "
+            "(PNW), metadata_Instance_events.csv or hinet.csv; give a data folder"
         )
     return tables
 
@@ -108,9 +109,9 @@ def open_data(folder: Path) -> tuple[Table, ...]:
 def read_traces(
     folder: Path, split: str | None = None, names: Collection[str] | None = None
 ) -> Iterator[Trace]:
-    """The traces of a data folder, in any layout that `open_data` knows, in the order of its metadata; `split=None` gives
-    all of them, `names` only those. A phase that an earthquake has no pick of counts as unlabelled, unless a
-    column `trace_p_unlabelled` or `trace_s_unlabelled` says otherwise.
+    """The traces of a data folder, in any layout that `open_data` knows, in the order of its metadata;
+    `split=None` gives all of them, `names` only those. A phase that an earthquake has no pick of counts as
+    unlabelled, unless a column `trace_p_unlabelled` or `trace_s_unlabelled` says otherwise.
 
     Of SeisBench only `trace_name` and a sampling rate (a column, or `data_format/sampling_rate`) are
     required; other columns that are absent get neutral values: `source` is the folder's name, `category` is

@@ -1,9 +1,9 @@
 """Synthetic P onsets whose first motion is known: what few analysts' signs cannot teach.
 
-A far-field displacement pulse after Brune (1970), one-sided, t·exp(−t/τ), goes through an attenuating path and
-a seismometer; behind it comes a coda of scattered arrivals of either sign, which may be thirty times as strong
-(an emergent onset). Every filter but the digitizer's is causal, so nothing runs ahead of the onset; the
-digitizer's linear-phase anti-alias filter rings a little before it, as real ones do.
+A far-field displacement pulse after Brune (1970), one-sided, t·exp(−t/τ), goes through an attenuating path
+and a seismometer; behind it comes a coda of scattered arrivals of either sign, which may be thirty times as
+strong (an emergent onset). Every filter but the digitizer's is causal, so nothing runs ahead of the onset;
+the digitizer's linear-phase anti-alias filter rings a little before it, as real ones do.
 """
 
 import numpy as np
@@ -14,6 +14,8 @@ from edge.preprocess import butterworth
 RATE_HZ = 100.0
 HIGHPASS_HZ = 1.0
 Floats = NDArray[np.float32]
+Real = NDArray[np.floating]
+Complex = NDArray[np.complexfloating]
 
 
 def onsets(rng: np.random.Generator, n: int, length: int, at: int) -> tuple[Floats, Floats]:
@@ -34,22 +36,18 @@ def onsets(rng: np.random.Generator, n: int, length: int, at: int) -> tuple[Floa
     return motion.astype(np.float32), np.abs(direct).max(axis=1).astype(np.float32)
 
 
-def _log_uniform(
-    rng: np.random.Generator, least: float, most: float, shape: tuple[int, ...]
-) -> NDArray[np.float64]:
+def _log_uniform(rng: np.random.Generator, least: float, most: float, shape: tuple[int, ...]) -> Real:
     return np.exp(rng.uniform(np.log(least), np.log(most), shape))
 
 
-def _seismometer(rng: np.random.Generator, n: int, s: NDArray[np.complex128]) -> NDArray[np.complex128]:
+def _seismometer(rng: np.random.Generator, n: int, s: Complex) -> Complex:
     """A geophone of 0.3 to 6 Hz and 0.7 damping; one in six is an accelerometer."""
     corner = 2 * np.pi * _log_uniform(rng, 0.3, 6.0, (n, 1))
     geophone = s**2 / (s**2 + 1.4 * corner * s + corner**2)
     return np.where(rng.random((n, 1)) < 1 / 6, geophone * s, geophone)
 
 
-def _digitizer(
-    rng: np.random.Generator, n: int, frequency: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _digitizer(rng: np.random.Generator, n: int, frequency: Real) -> Real:
     """A linear-phase low-pass below the Nyquist frequency of 50 Hz, or of 25 Hz for one trace in four."""
     nyquist = np.where(rng.random((n, 1)) < 0.25, 25.0, 50.0)
     end = nyquist * rng.uniform(0.85, 1.0, (n, 1))
@@ -57,7 +55,7 @@ def _digitizer(
     return 0.5 + 0.5 * np.cos(np.pi * np.clip((frequency - begin) / (end - begin), 0.0, 1.0))
 
 
-def _coda(rng: np.random.Generator, n: int, length: int) -> NDArray[np.float64]:
+def _coda(rng: np.random.Generator, n: int, length: int) -> Real:
     """Scattered arrivals (n, length) behind a first one of size 1 at sample 0: they begin 0.02 to 0.5 s
     later, grow over 0.03 to 2 s, and fade."""
     t = np.arange(length) / RATE_HZ

@@ -1,8 +1,8 @@
 """Attention-based polarity determination on windows of any length, by two-dimensional convolutions.
 
-The fourth network of the family of Zhang et al. (2023): five levels of 7 × 1 convolutions, 8 to 128 channels, each
-level at a quarter of the rate of the one before, then LSTM and attention as in `zoo.polarity.attention`. The mean
-over frames stands where that one flattens them: so the same weights take windows of any length.
+The fourth network of the family of Zhang et al. (2023): five levels of 7 × 1 convolutions, 8 to 128 channels,
+each level at a quarter of the rate of the one before, then LSTM and attention as in `zoo.polarity.attention`.
+The mean over frames stands where that one flattens them: so the same weights take windows of any length.
 """
 
 from typing import Any

@@ -45,7 +45,12 @@ def _conv(x: Any, width: int, taps: int, stride: int, name: str, dilation: int =
     side = dilation * (taps - 1) // 2
     x = layers.ZeroPadding2D(((0, 0), (side, side)), name=f"{name}_pad")(x)
     x = layers.Conv2D(
-        width, (1, taps), strides=(1, stride), dilation_rate=(1, dilation), use_bias=False, name=f"{name}_conv"
+        width,
+        (1, taps),
+        strides=(1, stride),
+        dilation_rate=(1, dilation),
+        use_bias=False,
+        name=f"{name}_conv",
     )(x)
     x = layers.BatchNormalization(epsilon=1e-5, name=f"{name}_bn")(x)
     return layers.ReLU(6.0, name=f"{name}_relu")(x)
@@ -74,7 +79,8 @@ def _pooled(x: Any, attention: Attention) -> Any:
 
 
 def build(config: CompactConfig, batch: int | None = None) -> keras.Model:
-    """Input "x" [batch, 1, window, 1], normalised to ± 1, to "up" [batch, 1], the logit of up against down."""
+    """Input "x" [batch, 1, window, 1], normalised to ± 1, to "up" [batch, 1], the logit of up against
+    down."""
     x = keras.Input((1, config.window, 1), batch_size=batch, name="x")
     both = layers.Concatenate(axis=1, name="mirrored")([x, -x])
     a, b, c, d = config.widths

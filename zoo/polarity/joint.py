@@ -1,7 +1,7 @@
 """Picking and polarity by one network (Zhang, Li & Zhang, Seismological Research Letters, 2023).
 
-The encoder of `zoo.polarity.attention` with two branches behind its attention: the same classifier of the first
-motion, and a decoder that gives the onset as a bell curve over the window. 967,973 parameters.
+The encoder of `zoo.polarity.attention` with two branches behind its attention: the same classifier of the
+first motion, and a decoder that gives the onset as a bell curve over the window. 967,973 parameters.
 """
 
 from typing import Any
@@ -26,12 +26,11 @@ def decoder(frames: Any) -> Any:
 
 
 def build(window: int = WINDOW) -> keras.Model:
-    """Input "x" [batch, window, 1], normalised to ± 1, to {"polarity": [batch, 3], the probabilities of up, down
-    and unknown; "onset": [batch, window, 1]}. ValueError for a window that is no multiple of 8 samples."""
+    """Input "x" [batch, window, 1], normalised to ± 1, to {"polarity": [batch, 3], the probabilities of up,
+    down and unknown; "onset": [batch, window, 1]}. ValueError for a window that is no multiple of 8
+    samples."""
     if window < 8 or window % 8:
         raise ValueError(f"window must be a multiple of 8 samples, not {window}")
     x = keras.Input((window, 1), name="x")
     frames = encoder(x)
-    return keras.Model(
-        x, {"polarity": classifier(frames), "onset": decoder(frames)}, name="polarity_joint"
-    )
+    return keras.Model(x, {"polarity": classifier(frames), "onset": decoder(frames)}, name="polarity_joint")

@@ -13,9 +13,9 @@ FAR = 1e4
 class LocalAttention(layers.Layer):
     """Every frame becomes a mean of the frames around it, weighted by how they score against it.
 
-    Frames x [batch, T, C] to [batch, T, C]: the score of frame s for frame t is relu(a · tanh(V x_t + W x_s + b)
-    + c), after Bahdanau et al. (2015); of the T frames those from t − width/2 on count, `width` of them. `units`:
-    rows of V and W. ValueError for units or a width below 1.
+    Frames x [batch, T, C] to [batch, T, C]: the score of frame s for frame t is relu(a · tanh(V x_t + W x_s +
+    b) + c), after Bahdanau et al. (2015); of the T frames those from t − width/2 on count, `width` of them.
+    `units`: rows of V and W. ValueError for units or a width below 1.
     """
 
     def __init__(self, units: int = 32, width: int = 20, **options: Any) -> None:

@@ -1,7 +1,7 @@
 """The convolutional baseline of Ross, Meier & Hauksson (Journal of Geophysical Research, 2018).
 
-3,668,227 parameters, nearly all of them in the first dense layer. Batch normalisation comes after the ReLU, as in
-the copy that the attention networks were compared with; Ross et al. have it before.
+3,668,227 parameters, nearly all of them in the first dense layer. Batch normalisation comes after the ReLU,
+as in the copy that the attention networks were compared with; Ross et al. have it before.
 """
 
 from typing import Any

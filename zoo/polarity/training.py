@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import keras
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
 from edge.polarity import PolarityInput
@@ -20,8 +21,11 @@ MAX_ABS = {"name": "max-abs"}
 class Form(Protocol):
     """A network and how it is trained. `input`: its windows; `description`: JSON for cards."""
 
-    input: PolarityInput
-    description: dict[str, Any]
+    @property
+    def input(self) -> PolarityInput: ...
+
+    @property
+    def description(self) -> dict[str, Any]: ...
 
     def build(self) -> keras.Model: ...
 
@@ -40,6 +44,11 @@ class Form(Protocol):
         ...
 
 
+def accuracy(target: Any, logit: Any) -> Any:
+    """The share of likelier directions that are the target's, which may be a probability."""
+    return ops.mean(ops.cast(ops.equal(target > 0.5, logit > 0), "float32"), axis=-1)
+
+
 @dataclass(frozen=True, slots=True)
 class Compact:
     """The station's network: one logit, taught by probabilities of up, AdamW with cosine decay."""
@@ -53,7 +62,6 @@ class Compact:
 
     def compile(self, model: keras.Model, loss: str, rate: float, steps: int) -> None:
         chosen = keras.losses.BinaryCrossentropy(from_logits=True) if loss == "binary_crossentropy" else loss
-        accuracy = keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)
         model.compile(cosine_adamw(rate, steps), loss=chosen, metrics=[accuracy])
 
     def x(self, batch: Batch) -> NDArray[np.float32]:
@@ -69,8 +77,8 @@ class Compact:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A full-size network: probabilities of up, down and unknown; `onset`, whether it picks as well. Adam at a
-    constant rate."""
+    """A full-size network: probabilities of up, down and unknown; `onset`, whether it picks as well. Adam at
+    a constant rate."""
 
     module: ModuleType
     onset: bool
@@ -108,8 +116,8 @@ def curve(batch: Batch) -> NDArray[np.float32]:
 
 
 PUBLISHED = {"attention": attention, "ross": ross, "joint": joint, "attention2d": attention2d}
-NETWORKS = ("polarity", *PUBLISHED)
-"""By the names that edge-train takes; the first is the station's."""
+AFTER = 64
+"""Samples from the onset on that the station's network is shown: 0.64 s."""
 
 
 def form(network: str, attend: compact.Attention = "pool") -> Form:
@@ -120,7 +128,3 @@ def form(network: str, attend: compact.Attention = "pool") -> Form:
         return Compact(config, spec, {"network": network, **compact.describe(config)})
     spec = PolarityInput(100.0, attention.WINDOW, attention.WINDOW // 2, 1.0, MAX_ABS)
     return Published(PUBLISHED[network], network == "joint", spec, {"network": network})
-
-
-AFTER = 64
-"""Samples from the onset on that the station's network is shown: 0.64 s."""
