@@ -22,7 +22,8 @@ from edge.model import load_model
 from edge.polarity import PolarityCard, Reader, first_motion, load_polarity, normalised, up
 from edge.preprocess import Window
 from zoo.data.seisbench import Trace, read_traces
-from zoo.polarity.network import KerasPolarity, load_keras_polarity
+from zoo.polarity_network import KerasPolarity, load_keras_polarity
+from zoo.polarity.compact import CompactConfig, build
 from zoo.polarity.onsets import Onset, at_labels, at_picks, logits_of, motions
 from zoo.scores.polarity import COVERAGE, THRESHOLDS, Motions, measured, point
 
@@ -44,7 +45,7 @@ def convert_polarity(weights: Path, folders: Sequence[Path], out: Path, windows:
     """
     trained = load_keras_polarity(weights)
     traces = (trace for folder in folders for trace in read_traces(folder, "train"))
-    buffer = to_int8(_for_one(trained.model), _calibration(_shown(trained, list(traces)), windows))
+    buffer = to_int8(_for_one(trained), _calibration(_shown(trained, list(traces)), windows))
     ops = ops_of(buffer)
     left = {op.name for op in ops for dtype, _ in (*op.inputs, *op.outputs) if dtype == "FLOAT32"}
     if left:
@@ -98,10 +99,13 @@ def _windows(onsets: Iterable[Onset]) -> Window:
     return np.stack([onset.window for onset in onsets if onset.window is not None])
 
 
-def _for_one(model: keras.Model) -> keras.Model:
-    """The same model for a batch of one."""
-    x = keras.Input(model.inputs[0].shape[1:], batch_size=1, name="x")
-    return keras.Model(x, model(x))
+def _for_one(trained: KerasPolarity) -> keras.Model:
+    """The same network for a batch of one, built anew: a saved model keeps the ops of its time."""
+    described = trained.card.training
+    config = CompactConfig(described["window"], tuple(described["widths"]), described["attention"])
+    model = build(config, batch=1)
+    model.set_weights(trained.model.get_weights())
+    return model
 
 
 def fitted(card: PolarityCard, shown: Shown, logits: Mapping[str, Floats]) -> PolarityCard:

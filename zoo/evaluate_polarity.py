@@ -72,7 +72,7 @@ def evaluate_polarity(
 def open_polarity(path: Path) -> Reader:
     """A .tflite or a .keras with its card. FileNotFoundError, CardError, BackendError."""
     if path.suffix == ".keras":
-        from zoo.polarity.network import load_keras_polarity  # brings TensorFlow
+        from zoo.polarity_network import load_keras_polarity  # brings TensorFlow
 
         keras_reader: Reader = load_keras_polarity(path)
         return keras_reader
