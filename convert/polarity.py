@@ -22,9 +22,9 @@ from edge.model import load_model
 from edge.polarity import PolarityCard, Reader, first_motion, load_polarity, normalised, up
 from edge.preprocess import Window
 from zoo.data.seisbench import Trace, read_traces
-from zoo.polarity_network import KerasPolarity, load_keras_polarity
 from zoo.polarity.compact import CompactConfig, build
 from zoo.polarity.onsets import Onset, at_labels, at_picks, logits_of, motions
+from zoo.polarity_network import KerasPolarity, load_polarity_keras
 from zoo.scores.polarity import COVERAGE, THRESHOLDS, Motions, measured, point
 
 TEMPERATURES = np.geomspace(0.1, 10.0, 201)
@@ -43,7 +43,7 @@ def convert_polarity(weights: Path, folders: Sequence[Path], out: Path, windows:
 
     ValueError for a model that would not run in int8 throughout; what the readers of weights and data raise.
     """
-    trained = load_keras_polarity(weights)
+    trained = load_polarity_keras(weights)
     traces = (trace for folder in folders for trace in read_traces(folder, "train"))
     buffer = to_int8(_for_one(trained), _calibration(_shown(trained, list(traces)), windows))
     ops = ops_of(buffer)

@@ -72,9 +72,9 @@ def evaluate_polarity(
 def open_polarity(path: Path) -> Reader:
     """A .tflite or a .keras with its card. FileNotFoundError, CardError, BackendError."""
     if path.suffix == ".keras":
-        from zoo.polarity_network import load_keras_polarity  # brings TensorFlow
+        from zoo.polarity_network import load_polarity_keras  # brings TensorFlow
 
-        keras_reader: Reader = load_keras_polarity(path)
+        keras_reader: Reader = load_polarity_keras(path)
         return keras_reader
     return load_polarity(path)
 
