@@ -240,7 +240,7 @@ class MaxAbs:
     def window(self, windows: Window) -> Window:
         """Windows (…, T, 3), zero where there is no signal, to the same."""
         largest = np.max(np.abs(windows), axis=-2, keepdims=True)
-        scaled: Window = windows / (largest + np.float32(1e-6))
+        scaled: Window = windows / np.where(largest > 0, largest, np.float32(1))
         return scaled
 
 
