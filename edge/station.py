@@ -107,7 +107,6 @@ class Station:
         self._chains: dict[str, _Chain] = {}
         self._heard_ns: dict[str, int] = {}  # last arrival of each instrument that is not silent
         self._told: set[str] = set()
-        self._queued = False  # whether pickers have got anything since they were run
 
     def feed(self, packet: Packet, arrival_ns: int | None = None) -> list[Pick]:
         """The picks that this packet settles: `take` and `run`."""
@@ -116,9 +115,6 @@ class Station:
 
     def run(self) -> list[Pick]:
         """The picks that all taken packets settle. Cheapest where many have been taken."""
-        if not self._queued:
-            return []
-        self._queued = False
         return self._bank.run()
 
     def take(self, packet: Packet, arrival_ns: int | None = None) -> None:
@@ -234,7 +230,6 @@ class Station:
     def _end(self, chain: _Chain) -> None:
         self._queue(chain, chain.timeline.flush())
         chain.picker.end()
-        self._queued = True
 
     def _summarize(self, key: str, chain: _Chain) -> None:
         summary = chain.timeline.stats.summary()
@@ -261,7 +256,6 @@ class Station:
             for line in chain.flat.feed(block):
                 self._report(line)
             chain.picker.feed(block, chain.scale, chain.unit)
-            self._queued = True
         while chain.timeline.stats.events:
             self._report(chain.timeline.stats.events.popleft())
 
