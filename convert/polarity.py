@@ -44,6 +44,12 @@ def convert_polarity(weights: Path, folders: Sequence[Path], out: Path, windows:
     ValueError for a model that would not run in int8 throughout; what the readers of weights and data raise.
     """
     trained = load_polarity_keras(weights)
+    asked, held = trained.card.input, load_model().card.input
+    if (asked.rate_hz, asked.highpass_hz) != (held.rate_hz, held.highpass_hz):
+        raise ValueError(
+            f"{weights.name} asks for {asked.rate_hz:g} Hz above {asked.highpass_hz} Hz, the picker holds "
+            f"{held.rate_hz:g} Hz above {held.highpass_hz} Hz"
+        )
     traces = (trace for folder in folders for trace in read_traces(folder, "train"))
     buffer = to_int8(_for_one(trained), _calibration(_shown(trained, list(traces)), windows))
     ops = ops_of(buffer)
