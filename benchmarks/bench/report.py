@@ -167,7 +167,7 @@ def _stages(stages: Stages, model: ModelSize) -> str:
     table = markdown_table(head, rows)
     return (
         f"{table}\n\nµs a hop of {model.hop_s:g} s, or a first motion; {runs:,} steady runs; {stages.picks} "
-        f"picks meanwhile. First motions, a P a minute, are {stages.polarity_share:.2%} of the cost of picking."
+        f"picks meanwhile. First motions, one a minute, add {stages.polarity_share:.2%} to the cost of picking."
     )
 
 
