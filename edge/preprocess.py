@@ -239,7 +239,8 @@ class MaxAbs:
     def window(self, windows: Window) -> Window:
         """Windows (…, T, 3), zero where there is no signal, to the same."""
         largest = np.max(np.abs(windows), axis=-2, keepdims=True)
-        scaled: Window = windows / np.where(largest > 0, largest, np.float32(1))
+        largest[largest == 0] = 1
+        scaled: Window = windows / largest
         return scaled
 
 
