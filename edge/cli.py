@@ -19,9 +19,11 @@ from edge.archive import holds_miniseed, open_archive, portions
 from edge.backend import BackendError
 from edge.capture import find_capture
 from edge.cells import PHASES
+from edge.first_motion import Polariser
 from edge.line import Line, add_line_arguments, declared
 from edge.model import DEFAULT_MODEL, StationNetwork, load_model, model_path
 from edge.pick import Phase, Pick
+from edge.polarity import load_polarity
 from edge.sinks import FileSink, LineSink, Sink
 from edge.source import DeviceError
 from edge.station import Station
@@ -75,6 +77,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="tell a pick as soon as it is likely, with status preliminary, and once more under the same id "
         "after 5 s when it is final, or 6 s when it is rejected (default: final picks alone)",
     )  # fmt: skip
+    parser.add_argument(
+        "--reversed", type=_channels, default=frozenset(), metavar="CHANNEL,…",
+        help="verticals whose positive counts are down (dip +90): HHZ, or NET.STA.LOC.HHZ of one station; "
+        "their polarities are turned",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="JSON lines on a terminal too")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="append every pick to this file, as JSON lines"
@@ -95,6 +102,10 @@ def _probability(text: str) -> float:
     if not 0.0 < value < 1.0:
         raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
     return value
+
+
+def _channels(text: str) -> frozenset[str]:
+    return frozenset(name.strip().upper() for name in text.split(","))
 
 
 def report(line: str) -> None:
@@ -189,7 +200,7 @@ def replay(
         yield from replay_records(records, args, network, thresholds, stop)
     for capture in captures:
         decoder = capture.protocol.decoder(declared(args))
-        station = Station(network, thresholds, report, early=early(args, network, thresholds))
+        station = station_of(args, network, thresholds)
         for packet in capture.packets(decoder):
             if stop.is_set():
                 break
@@ -209,6 +220,31 @@ def early(
     if least is None:
         raise ValueError(f"{network.card.name} has no early picks: its card says nothing of them")
     return {phase: max(least[phase], thresholds[phase]) for phase in PHASES}
+
+
+def polariser(args: argparse.Namespace, network: StationNetwork) -> Polariser | None:
+    """What tells the first motions of this picker's P; None, which is reported, for a picker that does not
+    hold the samples which the polarity model asks for."""
+    reader = load_polarity()
+    asked, held = reader.card.input, network.card.input
+    if (asked.rate_hz, asked.highpass_hz) != (held.rate_hz, held.highpass_hz):
+        report(
+            f"{network.card.name}: picks without polarity, which asks for {asked.rate_hz:g} Hz above "
+            f"{asked.highpass_hz:g} Hz"
+        )
+        return None
+    return Polariser(reader, args.reversed)
+
+
+def station_of(
+    args: argparse.Namespace,
+    network: StationNetwork,
+    thresholds: Mapping[Phase, float],
+    channels: Mapping[str, tuple[str, ...]] | None = None,
+) -> Station:
+    """The station that the operator asked for; `channels` as `Station`."""
+    told = early(args, network, thresholds)
+    return Station(network, thresholds, report, channels, told, polariser(args, network))
 
 
 def in_order(picks: list[Pick]) -> Iterator[Pick]:
@@ -242,7 +278,7 @@ def replay_records(
     if not channels:
         there = ", ".join(sorted({stream.station_id for stream in archive.instruments.values()}))
         raise ValueError(f"no records of {wanted} here; there are {there}")
-    station = Station(network, thresholds, report, channels, early(args, network, thresholds))
+    station = station_of(args, network, thresholds, channels)
     bar = tqdm(
         archive.packets(), "replaying", archive.record_count, unit="record", disable=not sys.stderr.isatty()
     )
@@ -262,7 +298,7 @@ def listen(
 ) -> Iterator[Pick]:
     """Picks of a digitizer on a serial port or the network, until `stop` is set."""
     line = Line.from_arguments(args, stop, report)
-    station = Station(network, thresholds, report, early=early(args, network, thresholds))
+    station = station_of(args, network, thresholds)
     described = network.describe()
     report(f"{network.card.identity} on {described.runtime}, {described.device}")
     for arrived in line:

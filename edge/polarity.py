@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,11 @@ from edge.backend import Backend, Description, LiteRT
 from edge.card import CardError, above_zero, card_fields, must, read_card_by, whole
 from edge.model import MODELS, dequantise, quantise
 from edge.pick import Polarity
-from edge.preprocess import MaxAbs, Window
+from edge.preprocess import Window
 
 CARD_VERSION = 1
+LONGEST_S = 3.0
+"""Of windows: so much before an onset, and more, the picker holds."""
 DEFAULT_POLARITY = MODELS / "polarity.tflite"
 
 
@@ -92,7 +94,8 @@ class PolarityCard:
         must("input.rate_hz", rate, above_zero(rate), "a number above 0")
         fits = above_zero(corner) and corner < rate / 2
         must("input.highpass_hz", corner, fits, f"between 0 and {rate / 2:g}")
-        must("input.window", window, whole(window) and window > 0, "a whole number above 0")
+        fits = whole(window) and 0 < window <= LONGEST_S * rate
+        must("input.window", window, fits, f"a whole number of samples, of {LONGEST_S:g} s at most")
         fits = whole(before) and 0 <= before < window
         must("input.before", before, fits, f"a whole number from 0 to {window - 1}")
         rule = self.input.normalisation
@@ -119,9 +122,9 @@ def cut(vertical: NDArray[np.floating[Any]], onset_sample: float, spec: Polarity
 
 
 def normalised(windows: Window) -> Window:
-    """Windows (…, L), each over its own largest absolute value."""
-    scaled: Window = MaxAbs(1).window(windows[..., None])[..., 0]
-    return scaled
+    """Windows (…, L), each over its own largest absolute value, whatever its unit; zeros stay."""
+    largest = np.abs(windows).max(axis=-1, keepdims=True)
+    return np.asarray(windows / np.where(largest > 0, largest, 1), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,17 @@ class FirstMotion:
         """Of the same motion on a channel whose positive counts are down."""
         swapped: dict[Polarity, Polarity] = {"up": "down", "down": "up", "unknown": "unknown"}
         return FirstMotion(swapped[self.polarity], self.prob)
+
+
+class Reader(Protocol):
+    """Anything that reads first motions under a card's contract: int8 files here, Keras models in zoo."""
+
+    @property
+    def card(self) -> PolarityCard: ...
+
+    def logits(self, windows: Window) -> Window:
+        """Of windows (b, L) as `cut` gives them (b,): up against down, before `temperature`."""
+        ...
 
 
 class PolarityNetwork:
@@ -163,28 +177,29 @@ class PolarityNetwork:
         return self._backend.describe()
 
     def logits(self, windows: Window) -> Window:
-        """Of windows (b, L) as `cut` gives them (b,): up against down, before `temperature`."""
+        """As `Reader`."""
         x = quantise(normalised(windows), self._x)
         answers = [self._backend.invoke({"x": one[None, None, :, None]})["up"] for one in x]
         return dequantise(np.concatenate(answers), self._up)[:, 0] if answers else np.zeros(0, np.float32)
 
-    def read(self, windows: Window) -> list[FirstMotion]:
-        """The first motion in each of windows (b, L)."""
-        return [first_motion(prob, self.card.threshold) for prob in up(self.logits(windows), self.card)]
+
+def read(reader: Reader, windows: Window) -> list[FirstMotion]:
+    """The first motion in each of windows (b, L)."""
+    return [first_motion(prob, reader.card.threshold) for prob in up(reader.logits(windows), reader.card)]
 
 
-def up(logits: Window, card: PolarityCard) -> NDArray[np.float64]:
-    """Logits to probabilities of up."""
+def up(logits: NDArray[np.floating[Any]], card: PolarityCard) -> NDArray[np.float64]:
+    """Logits to probabilities of up; nan stays."""
     calm = np.clip(np.asarray(logits, np.float64) / card.temperature, -50.0, 50.0)
     return np.asarray(1.0 / (1.0 + np.exp(-calm)), np.float64)
 
 
 def first_motion(prob_up: float, threshold: float) -> FirstMotion:
-    """The direction whose probability reaches the threshold, else unknown."""
+    """The likelier direction if its probability reaches the threshold, else unknown."""
     prob = max(float(prob_up), 1.0 - float(prob_up))
-    if prob < threshold:
+    if prob < threshold or prob_up == 0.5:
         return FirstMotion("unknown", prob)
-    return FirstMotion("up" if prob_up >= 0.5 else "down", prob)
+    return FirstMotion("up" if prob_up > 0.5 else "down", prob)
 
 
 def load_polarity(path: Path = DEFAULT_POLARITY) -> PolarityNetwork:

@@ -9,13 +9,14 @@ import numpy as np
 
 from edge.archive import that_go_together
 from edge.bank import Bank
+from edge.first_motion import Polariser
 from edge.model import Network
 from edge.pick import NS, Phase, Pick
 from edge.picker import Picker
 from edge.resample import check_rate
 from edge.timekeeper import ClockStep, Timekeeper
 from edge.timeline import Block, Timeline, component_slots
-from firmware_bridge.packet import Packet
+from firmware_bridge.packet import Packet, Stream
 
 Report = Callable[[str], None]
 LIVE_LAG_S = 5.0
@@ -42,8 +43,8 @@ class FlatWatch:
     def feed(self, block: Block) -> list[str]:
         """Lines for the operator, seldom any."""
         samples = block.samples
-        reach = np.maximum(np.maximum.reduce(samples), -np.minimum.reduce(samples))
-        self._largest = np.maximum(self._largest, reach)
+        # Each component in one piece: the maximum of a long one is then much cheaper.
+        self._largest = np.maximum(self._largest, np.abs(samples.T, order="C").max(axis=1))
         least = ROUNDING * self._largest
         # As a rule all of them move to the end, and no more need be known.
         if len(samples) > 1 and (np.abs(samples[-1] - samples[-2]) > least).all():
@@ -85,7 +86,8 @@ class Station:
     channels are there and one comes again, or 5 s of one; a channel that turns up later joins the others in
     a chain that starts over.
     `early`: by phase the probability from which picks are told early, and again when they are final or
-    rejected; None for final picks alone.
+    rejected; None for final picks alone. `polariser`: what tells the first motions of P picks, None for picks
+    without.
     `report` gets one line for whatever an operator should know.
     """
 
@@ -96,9 +98,12 @@ class Station:
         report: Report,
         channels: Mapping[str, tuple[str, ...]] | None = None,
         early: Mapping[Phase, float] | None = None,
+        polariser: Polariser | None = None,
     ) -> None:
         self._rate = network.card.input.rate_hz
-        self._bank = Bank(network, thresholds, early)
+        self._hop = network.card.stream.hop
+        self._bank = Bank(network, thresholds, early, polariser)
+        self._polariser = polariser
         self._report = report
         self._channels = channels or {}
         self._keepers: dict[str, Timekeeper] = {}
@@ -121,7 +126,9 @@ class Station:
         carries no UTC time. Packets whose rate or channels cannot be picked are reported once and skipped;
         what else the instrument sends, and the others, go on."""
         key = packet.stream.instrument
-        keeper = self._keepers.setdefault(key, Timekeeper())
+        keeper = self._keepers.get(key)
+        if keeper is None:
+            keeper = self._keepers[key] = Timekeeper()
         if arrival_ns is not None:
             self._heard_ns[key] = arrival_ns
         try:
@@ -209,8 +216,8 @@ class Station:
             was, now = ",".join(before.channels), ",".join(channels)
             self._report(f"{key}: sends {now} instead of {was} now, starting over")
         try:
-            lag = () if announced else (LIVE_LAG_S,)
-            timeline = Timeline(channels, self._rate, *lag)
+            lag = {} if announced else {"max_lag_s": LIVE_LAG_S}
+            timeline = Timeline(channels, self._rate, **lag, block=self._hop)
         except ValueError as error:
             self._skip(key, error)
             return
@@ -244,17 +251,23 @@ class Station:
         for block in blocks:
             if not chain.introduced:
                 chain.introduced = True
-                present = [code for code in block.stream.channels if code]
-                if len(present) < 3:
-                    self._report(
-                        f"{block.stream.station_id}: only {', '.join(present)}; the other components count "
-                        "as zero, expect fewer picks, of S above all"
-                    )
+                self._introduce(block.stream)
             for line in chain.flat.feed(block):
                 self._report(line)
             chain.picker.feed(block, chain.scale, chain.unit)
         while chain.timeline.stats.events:
             self._report(chain.timeline.stats.events.popleft())
+
+    def _introduce(self, stream: Stream) -> None:
+        present = [code for code in stream.channels if code]
+        if len(present) < 3:
+            self._report(
+                f"{stream.station_id}: only {', '.join(present)}; the other components count as zero, expect "
+                "fewer picks, of S above all"
+            )
+        vertical = stream.channels[0]
+        if vertical and self._polariser and self._polariser.turns(stream.station_id, vertical):
+            self._report(f"{stream.station_id}.{vertical}: reversed, polarities are turned")
 
 
 def _shown(waiting: Sequence[Packet]) -> bool:

@@ -165,7 +165,10 @@ def _stages(stages: Stages, model: ModelSize) -> str:
     ]
     runs = min(one.runs for one in stages.times.values())
     table = markdown_table(head, rows)
-    return f"{table}\n\nµs a hop of {model.hop_s:g} s; {runs:,} steady runs; {stages.picks} picks meanwhile."
+    return (
+        f"{table}\n\nµs a hop of {model.hop_s:g} s, or a first motion; {runs:,} steady runs; {stages.picks} "
+        f"picks meanwhile. First motions of a P a minute cost {stages.polarity_share:.2%} of what picking does."
+    )
 
 
 def _served(served: list[Served]) -> str:

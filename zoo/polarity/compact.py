@@ -84,7 +84,7 @@ def build(config: CompactConfig, batch: int | None = None) -> keras.Model:
     """Input "x" [batch, 1, window, 1], normalised to ± 1, to "up" [batch, 1], the logit of up against
     down."""
     x = keras.Input((1, config.window, 1), batch_size=batch, name="x")
-    both = layers.Concatenate(axis=1, name="mirrored")([x, -x])
+    both = layers.Concatenate(axis=1, name="mirrored")([x, ops.multiply(x, -1.0)])  # -x has no int8 kernel
     frames = _conv(both, config.widths[0], 7, 2, "c1")
     frames = _conv(frames, config.widths[1], 5, 2, "c2")
     for i, width in enumerate(config.widths[2:], 3):
