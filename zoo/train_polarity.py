@@ -29,7 +29,7 @@ from zoo.polarity_options import command, parse
 from zoo.polarity_runs import PolarityCheckpoint, temperature
 from zoo.runs import Run
 
-SHARES = {"analyst": 0.4, "automatic": 0.2, "taught": 0.4, "unknown": 0.3}
+SHARES = {"analyst": 0.15, "automatic": 0.25, "taught": 0.6, "unknown": 0.3}
 """Of the real onsets, by who gave the direction; what the data lack falls out."""
 DEV_OFFSETS = (-20, -10, -5, 0, 5, 10, 20)
 """Samples: where each dev onset is cut, for loss and temperature."""

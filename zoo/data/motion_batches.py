@@ -130,6 +130,7 @@ class Batches:
         offset = offsets(rng, n)
         windows = taken(traces, at, offset, np.ones(n), self._spec)
         windows = with_noise(rng, windows, first, self._noise, (0.0, 40.0))
+        windows = swaying(rng, windows, first)
         return Batch(windows, np.ones(n, np.float32), np.zeros(n, np.float32), self._onset(offset))
 
     def _real(self, rng: Generator, group: Group, n: int) -> Batch:
@@ -139,12 +140,25 @@ class Batches:
         offset, speed = offsets(rng, n), np.exp(rng.uniform(np.log(0.7), np.log(1.4), n))
         windows = taken(traces, REACH, offset, speed, self._spec)
         first = np.abs(traces[:, REACH : REACH + 10]).max(axis=1)
-        noisy = rng.random(n) < 0.5
-        windows[noisy] = with_noise(rng, windows[noisy], first[noisy], self._noise, (10.0, 40.0))
+        noisy = rng.random(n) < 0.6
+        windows[noisy] = with_noise(rng, windows[noisy], first[noisy], self._noise, (6.0, 40.0))
+        windows = swaying(rng, windows, first)
         return Batch(windows, group.up[rows], group.unknown[rows], self._onset(offset))
 
     def _onset(self, offset: NDArray[np.float64]) -> Floats:
         return np.asarray(self._spec.before - offset, np.float32)
+
+
+def swaying(rng: Generator, windows: Floats, first: Floats) -> Floats:
+    """A quarter of the windows on a slow wave of 0.2 to 1.5 Hz, a third to ten times the first motions (n,):
+    microseism, or the coda of a distant earthquake."""
+    n, length = windows.shape
+    t = np.arange(length) / 100
+    frequency, phase = rng.uniform(0.2, 1.5, (n, 1)), rng.uniform(0, 2 * np.pi, (n, 1))
+    size = (
+        first[:, None] * np.exp(rng.uniform(np.log(0.3), np.log(10.0), (n, 1))) * (rng.random((n, 1)) < 0.25)
+    )
+    return windows + (size * np.sin(2 * np.pi * frequency * t + phase)).astype(np.float32)
 
 
 def dulled(rng: Generator, windows: Floats) -> Floats:

@@ -24,7 +24,7 @@ def onsets(rng: np.random.Generator, n: int, length: int, at: int) -> tuple[Floa
     size = 2 * length  # the transform is periodic: what outlasts the window must not come in at its front
     frequency = np.fft.rfftfreq(size, 1 / RATE_HZ)
     s = 2j * np.pi * frequency
-    rise, path = (_log_uniform(rng, *limits, (n, 1)) for limits in ((0.004, 0.1), (0.001, 0.05)))
+    rise, path = (_log_uniform(rng, *limits, (n, 1)) for limits in ((0.003, 0.1), (0.001, 0.05)))
     pulse = s / ((1 + s * rise) ** 2 * (1 + s * path) ** rng.integers(1, 4, (n, 1)))
     pulse = pulse * _seismometer(rng, n, s) * _digitizer(rng, n, frequency)
     b, a = butterworth(HIGHPASS_HZ, RATE_HZ)
@@ -51,7 +51,7 @@ def _digitizer(rng: np.random.Generator, n: int, frequency: Real) -> Real:
     """A linear-phase low-pass below the Nyquist frequency of 50 Hz, or of 25 Hz for one trace in four."""
     nyquist = np.where(rng.random((n, 1)) < 0.25, 25.0, 50.0)
     end = nyquist * rng.uniform(0.85, 1.0, (n, 1))
-    begin = end * rng.uniform(0.6, 0.9, (n, 1))
+    begin = end * rng.uniform(0.7, 0.97, (n, 1))
     return 0.5 + 0.5 * np.cos(np.pi * np.clip((frequency - begin) / (end - begin), 0.0, 1.0))
 
 

@@ -12,6 +12,7 @@ in its simplest form, one score a frame; Zhang et al. (SRL, 2023) have self-atte
 Tensors are [batch, 1 or 2, time, channels], the form in which TFLite runs convolutions without reshapes.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -23,37 +24,38 @@ Attention = Literal["none", "gate", "pool", "self"]
 
 @dataclass(frozen=True, slots=True)
 class CompactConfig:
-    """`window`: samples of the input. `widths`: channels of the four convolutions, the first two of which
-    halve the rate. `attention`: how the frames become one: "none", their mean; "gate", their mean after each
-    was let through in part; "pool", their mean weighted by a softmax over time; "self", as "pool" after one
-    layer of scaled dot-product self-attention."""
+    """`window`: samples of the input. `widths`: channels of two full convolutions, each of which halves the
+    rate, and of the separable ones behind them. `attention`: how the frames become one: "none", their mean;
+    "gate", their mean after each was let through in part; "pool", their mean weighted by a softmax over time;
+    "self", as "pool" after one layer of scaled dot-product self-attention."""
 
     window: int = 160
-    widths: tuple[int, int, int, int] = (16, 24, 32, 32)
+    widths: Sequence[int] = (16, 24, 32, 32, 32)
     attention: Attention = "pool"
 
     def __post_init__(self) -> None:
         if self.window < 16 or self.window % 4:
             raise ValueError(f"window must be a multiple of 4 from 16 on, not {self.window}")
-        if len(self.widths) != 4 or min(self.widths) < 1:
-            raise ValueError(f"widths must be four numbers from 1 on, not {self.widths}")
+        if len(self.widths) < 2 or min(self.widths) < 1:
+            raise ValueError(f"widths must be two or more numbers from 1 on, not {self.widths}")
 
 
-def _conv(x: Any, width: int, taps: int, stride: int, name: str, dilation: int = 1) -> Any:
-    """Convolution, batch normalisation and ReLU6. Equal strides on both axes because some kernels know no
-    others; rows stay apart, for the filters are one row high."""
-    side = dilation * (taps - 1) // 2
-    x = layers.ZeroPadding2D(((0, 0), (side, side)), name=f"{name}_pad")(x)
-    x = layers.Conv2D(
-        width,
-        (1, taps),
-        strides=(1, stride),
-        dilation_rate=(1, dilation),
-        use_bias=False,
-        name=f"{name}_conv",
-    )(x)
+def _conv(x: Any, width: int, taps: int, stride: int, name: str) -> Any:
+    """Convolution, batch normalisation and ReLU6; rows stay apart, for the filters are one row high."""
+    x = layers.ZeroPadding2D(((0, 0), (taps // 2, taps // 2)), name=f"{name}_pad")(x)
+    x = layers.Conv2D(width, (1, taps), strides=(1, stride), use_bias=False, name=f"{name}_conv")(x)
     x = layers.BatchNormalization(epsilon=1e-5, name=f"{name}_bn")(x)
     return layers.ReLU(6.0, name=f"{name}_relu")(x)
+
+
+def _separable(x: Any, width: int, name: str) -> Any:
+    """A convolution of seven frames for each channel, then one over channels; what comes out is added to what
+    went in where both have one width."""
+    y = layers.ZeroPadding2D(((0, 0), (3, 3)), name=f"{name}_depth_pad")(x)
+    y = layers.DepthwiseConv2D((1, 7), use_bias=False, name=f"{name}_depth")(y)
+    y = layers.BatchNormalization(epsilon=1e-5, name=f"{name}_depth_bn")(y)
+    y = _conv(y, width, 1, 1, name)
+    return layers.Add(name=f"{name}_add")([x, y]) if x.shape[3] == width else y
 
 
 def _weighted(values: Any, scores: Any) -> Any:
@@ -83,11 +85,10 @@ def build(config: CompactConfig, batch: int | None = None) -> keras.Model:
     down."""
     x = keras.Input((1, config.window, 1), batch_size=batch, name="x")
     both = layers.Concatenate(axis=1, name="mirrored")([x, ops.multiply(x, -1.0)])  # -x has no int8 kernel
-    a, b, c, d = config.widths
-    frames = _conv(both, a, 7, 2, "c1")
-    frames = _conv(frames, b, 5, 2, "c2")
-    frames = _conv(frames, c, 5, 1, "c3")
-    frames = _conv(frames, d, 5, 1, "c4", 2)
+    frames = _conv(both, config.widths[0], 7, 2, "c1")
+    frames = _conv(frames, config.widths[1], 5, 2, "c2")
+    for i, width in enumerate(config.widths[2:], 3):
+        frames = _separable(frames, width, f"c{i}")
     one = _pooled(frames, config.attention)
     one = layers.Conv2D(32, 1, name="dense")(one)
     one = layers.ReLU(6.0, name="dense_relu")(one)
