@@ -50,6 +50,8 @@ examples:
       a second; captured bytes of a digitizer that sends UTC (GCF files, datacasts) are replayed as well
   edge-pick --replay event.mseed --p-threshold 0.2
       more P picks, more of them false; the model's card gives the default
+  edge-pick --replay event.mseed --reversed HHZ
+      the vertical is wired the other way round: first motions are turned
   edge-pick doctor --device /dev/ttyUSB0
       nothing picked? what arrives, what it is, and what to do about it
 

@@ -167,8 +167,8 @@ def _stages(stages: Stages, model: ModelSize) -> str:
     table = markdown_table(head, rows)
     return (
         f"{table}\n\nµs a hop of {model.hop_s:g} s, or a first motion; {runs:,} steady runs; "
-        f"{stages.picks} picks meanwhile. First motions, one a minute, add {stages.polarity_share:.2%} to the "
-        "cost of picking."
+        f"{stages.picks} picks meanwhile. First motions, one a minute, add {stages.polarity_share:.2%} to "
+        "the cost of picking."
     )
 
 
