@@ -44,12 +44,9 @@ def convert_polarity(weights: Path, folders: Sequence[Path], out: Path, windows:
     ValueError for a model that would not run in int8 throughout; what the readers of weights and data raise.
     """
     trained = load_polarity_keras(weights)
-    asked, held = trained.card.input, load_model().card.input
-    if (asked.rate_hz, asked.highpass_hz) != (held.rate_hz, held.highpass_hz):
-        raise ValueError(
-            f"{weights.name} asks for {asked.rate_hz:g} Hz above {asked.highpass_hz} Hz, the picker holds "
-            f"{held.rate_hz:g} Hz above {held.highpass_hz} Hz"
-        )
+    picker = load_model().card
+    if not trained.card.input.held_by(picker.input):
+        raise ValueError(f"{weights.name} asks for {trained.card.input}, which {picker.name} does not hold")
     dev = _shown(trained, list(read_traces(folders[0], "dev")))
     if all(onset.up is None for onset in dev["analyst"]):
         raise ValueError("no first motion is labelled on the dev split: temperature and threshold need some")

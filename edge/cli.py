@@ -228,12 +228,8 @@ def polariser(args: argparse.Namespace, network: StationNetwork) -> Polariser | 
     """What tells the first motions of this picker's P; None, which is reported, for a picker that does not
     hold the samples which the polarity model asks for."""
     reader = load_polarity()
-    asked, held = reader.card.input, network.card.input
-    if (asked.rate_hz, asked.highpass_hz) != (held.rate_hz, held.highpass_hz):
-        report(
-            f"{network.card.name}: picks without polarity, which asks for {asked.rate_hz:g} Hz above "
-            f"{asked.highpass_hz:g} Hz"
-        )
+    if not reader.card.input.held_by(network.card.input):
+        report(f"{network.card.name}: picks without polarity, which asks for {reader.card.input}")
         return None
     return Polariser(reader, args.reversed)
 
