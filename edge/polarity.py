@@ -20,7 +20,7 @@ from edge.pick import Polarity
 from edge.preprocess import Window
 
 CARD_VERSION = 1
-LONGEST_S = 3.0
+LONGEST_S = 4.0
 """Of windows: so much before an onset, and more, the picker holds."""
 DEFAULT_POLARITY = MODELS / "polarity.tflite"
 
