@@ -80,10 +80,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     args = parser.parse_args(arguments)
     converted_already = args.c_array or args.edgetpu
-    if converted_already and (args.stream or args.weights or args.data or args.continuous):
-        parser.error("--c-array and --edgetpu take a model as it is: convert it first, without them")
     if args.network == POLARITY and (converted_already or args.stream or args.continuous):
         parser.error(f"{POLARITY} is no picker: it takes --int8, --weights, --data, --windows and --out")
+    if converted_already and (args.stream or args.weights or args.data or args.continuous):
+        parser.error("--c-array and --edgetpu take a model as it is: convert it first, without them")
     known = (*NETWORKS, POLARITY)
     if not converted_already and not (args.int8 and args.data and args.network in known):
         parser.error(f"a conversion needs --int8, --data, and one of {', '.join(known)}")

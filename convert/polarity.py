@@ -44,6 +44,12 @@ def convert_polarity(weights: Path, folders: Sequence[Path], out: Path, windows:
     ValueError for a model that would not run in int8 throughout; what the readers of weights and data raise.
     """
     trained = load_polarity_keras(weights)
+    picker = load_model().card
+    if not trained.card.input.held_by(picker.input):
+        raise ValueError(f"{weights.name} asks for {trained.card.input}, which {picker.name} does not hold")
+    dev = _shown(trained, list(read_traces(folders[0], "dev")))
+    if all(onset.up is None for onset in dev["analyst"]):
+        raise ValueError("no first motion is labelled on the dev split: temperature and threshold need some")
     traces = (trace for folder in folders for trace in read_traces(folder, "train"))
     buffer = to_int8(_for_one(trained), _calibration(_shown(trained, list(traces)), windows))
     ops = ops_of(buffer)
@@ -65,7 +71,6 @@ def convert_polarity(weights: Path, folders: Sequence[Path], out: Path, windows:
             "mmac": round(multiplications(buffer) / 1e6, 3),
         },
     )
-    dev = _shown(trained, list(read_traces(folders[0], "dev")))
     with tempfile.TemporaryDirectory() as folder:
         candidate = Path(folder) / "polarity.tflite"
         candidate.write_bytes(buffer)
@@ -111,13 +116,11 @@ def _for_one(trained: KerasPolarity) -> keras.Model:
 def fitted(card: PolarityCard, shown: Shown, logits: Mapping[str, Floats]) -> PolarityCard:
     """With temperature and threshold from onsets on which the network was not trained: the temperature of the
     likeliest probabilities, after Platt (1999), whose targets bear with few labels; and the lowest threshold
-    from which on `RIGHT` of the directions are right. ValueError where no first motion is labelled."""
+    from which on `RIGHT` of the directions are right."""
     sign = {True: 1.0, False: -1.0, None: math.nan}
     signs = {who: np.array([sign[one.up] for one in onsets]) for who, onsets in shown.items()}
     toward = np.concatenate([signs[who] * logits[who] for who in shown])  # the label's direction
     toward = toward[np.isfinite(toward)]
-    if not len(toward):
-        raise ValueError("no first motion is labelled on the dev split: temperature and threshold need some")
     count = max(int(np.isfinite(one).sum()) for one in signs.values())
     target = (count + 1) / (count + 2)
     losses = [

@@ -50,6 +50,8 @@ examples:
       a second; captured bytes of a digitizer that sends UTC (GCF files, datacasts) are replayed as well
   edge-pick --replay event.mseed --p-threshold 0.2
       more P picks, more of them false; the model's card gives the default
+  edge-pick --replay event.mseed --reversed HHZ
+      the vertical is wired the other way round: first motions are turned
   edge-pick doctor --device /dev/ttyUSB0
       nothing picked? what arrives, what it is, and what to do about it
 
@@ -226,12 +228,8 @@ def polariser(args: argparse.Namespace, network: StationNetwork) -> Polariser | 
     """What tells the first motions of this picker's P; None, which is reported, for a picker that does not
     hold the samples which the polarity model asks for."""
     reader = load_polarity()
-    asked, held = reader.card.input, network.card.input
-    if (asked.rate_hz, asked.highpass_hz) != (held.rate_hz, held.highpass_hz):
-        report(
-            f"{network.card.name}: picks without polarity, which asks for {asked.rate_hz:g} Hz above "
-            f"{asked.highpass_hz:g} Hz"
-        )
+    if not reader.card.input.held_by(network.card.input):
+        report(f"{network.card.name}: picks without polarity, which asks for {reader.card.input}")
         return None
     return Polariser(reader, args.reversed)
 

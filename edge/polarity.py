@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.backend import Backend, Description, LiteRT
-from edge.card import CardError, above_zero, card_fields, must, read_card_by, whole
+from edge.card import CardError, InputSpec, above_zero, card_fields, must, read_card_by, whole
 from edge.model import MODELS, dequantise, quantise
 from edge.pick import Polarity
 from edge.preprocess import Window
@@ -40,6 +40,13 @@ class PolarityInput:
     def after(self) -> int:
         """Samples of the window from the onset's on."""
         return self.window - self.before
+
+    def held_by(self, picker: InputSpec) -> bool:
+        """Whether a picker with such an input holds the samples that are asked for."""
+        return (self.rate_hz, self.highpass_hz) == (picker.rate_hz, picker.highpass_hz)
+
+    def __str__(self) -> str:
+        return f"{self.rate_hz:g} Hz above {self.highpass_hz:g} Hz"
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,8 @@ class Stages:
     @property
     def polarity_share(self) -> float:
         """CPU of first motions on a busy day, as a share of what picking takes."""
-        return self.times[POLARITY].cpu_s_per_station_day / self.times[PICK].cpu_s_per_station_day
+        polarity, pick = (self.times[name].cpu_s_per_station_day for name in (POLARITY, PICK))
+        return float(polarity / pick)
 
 
 def measure_stages(model: Path, ground: Counts, hops: int) -> Stages:

@@ -103,7 +103,7 @@ def test_tables_tell_all_parts(report: Report) -> None:
         "60 ms instead of 6 ms",
         "58 MB",
         "replay of 24 h",
-        "First motions of a P a minute cost 1.07% of what picking does",
+        "one a minute, add 1.07% to the cost of picking",
     ):
         assert told in text
     assert f"{WHOLE} / {STA_LTA}" in text

@@ -35,7 +35,7 @@ class Motions:
     @property
     def prob(self) -> NDArray[np.float64]:
         """That of the likelier direction, nan where nothing was shown."""
-        return np.maximum(self.prob_up, 1.0 - self.prob_up)
+        return np.asarray(np.maximum(self.prob_up, 1.0 - self.prob_up))
 
     @property
     def right(self) -> NDArray[np.bool_]:

@@ -54,7 +54,7 @@ def _summary(onsets: Mapping[str, Any]) -> str:
     ]
     least = next(iter(onsets.values()))["at_coverage"]["least"]
     head = ("", "shown", "told", "coverage", "accuracy", "95 %", f"best where {least:g} are told")
-    return markdown_table(head, rows)
+    return f"{markdown_table(head, rows)}"
 
 
 def _confusion(onsets: Mapping[str, Any]) -> str:
