@@ -11,9 +11,10 @@ pytest.importorskip("keras", reason="the host side needs the [host] extra")
 
 from edge.polarity import PolarityCard
 from zoo import train_polarity
+from zoo.polarity.training import Compact, Published
 from zoo.polarity_network import load_polarity_keras
 
-TINY = ("--dataset", "npz", "--epochs", 2, "--steps", 2, "--batch", 8)
+TINY = ("--dataset", "npz", "--epochs", 2, "--steps", 1, "--batch", 4)
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,19 @@ def motions(tmp_path_factory):
         split=["train"] * 30 + ["dev"] * 10 + ["train"] * 2,
     )
     return folder
+
+
+@pytest.fixture(autouse=True)
+def eagerly(monkeypatch):
+    """Op by op, because compiling takes longer than so few steps."""
+
+    def compile_model(self, model, *args):
+        compiled[type(self)](self, model, *args)
+        model.run_eagerly = True
+
+    compiled = {form: form.compile for form in (Compact, Published)}
+    for form in compiled:
+        monkeypatch.setattr(form, "compile", compile_model)
 
 
 def _train(network, data, run, *more):
