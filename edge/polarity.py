@@ -20,8 +20,8 @@ from edge.pick import Polarity
 from edge.preprocess import Window
 
 CARD_VERSION = 1
-LONGEST_S = 3.0
-"""Of windows: so much before an onset, and more, the picker holds."""
+HELD_S = 3.0
+"""So much before an onset, and more, the picker holds."""
 DEFAULT_POLARITY = MODELS / "polarity.tflite"
 
 
@@ -101,10 +101,9 @@ class PolarityCard:
         must("input.rate_hz", rate, above_zero(rate), "a number above 0")
         fits = above_zero(corner) and corner < rate / 2
         must("input.highpass_hz", corner, fits, f"between 0 and {rate / 2:g}")
-        fits = whole(window) and 0 < window <= LONGEST_S * rate
-        must("input.window", window, fits, f"a whole number of samples, of {LONGEST_S:g} s at most")
-        fits = whole(before) and 0 <= before < window
-        must("input.before", before, fits, f"a whole number from 0 to {window - 1}")
+        must("input.window", window, whole(window) and window > 0, "a whole number of samples above 0")
+        fits = whole(before) and 0 <= before < window and before <= HELD_S * rate
+        must("input.before", before, fits, f"a whole number from 0 to {window - 1}, of {HELD_S:g} s at most")
         rule = self.input.normalisation
         must("input.normalisation", rule, rule == {"name": "max-abs"}, '{"name": "max-abs"}')
         must("temperature", self.temperature, above_zero(self.temperature), "a number above 0")

@@ -38,16 +38,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "that nobody gave a direction",
     )  # fmt: skip
     parser.add_argument(
-        "--distil", type=Path, action="append", default=[], metavar="FILE",
-        help="a trained network `polarity` that gives the onsets a direction that nobody and no teacher did; "
-        "of several the mean",
-    )  # fmt: skip
-    parser.add_argument(
         "--noise", type=Path, action="append", default=[], metavar="FOLDER",
         help="data folder (SeisBench) whose noise is laid under onsets; without, what runs ahead of them is",
     )  # fmt: skip
     parser.add_argument(
-        "--synthetic", type=float, default=0.5, metavar="SHARE", help="of synthetic onsets (default 0.5)"
+        "--synthetic", type=float, default=0.6, metavar="SHARE", help="of synthetic onsets (default 0.6)"
     )
     parser.add_argument(
         "--unknown", choices=("missing", "class"), default="missing",
@@ -89,7 +84,6 @@ def command(args: argparse.Namespace) -> str:
     words = ["edge-train", args.network, *(f"--data {folder.resolve().name}" for folder in args.data)]
     words += [f"--noise {folder.resolve().name}" for folder in args.noise]
     words += [f"--teacher {args.teacher.name}"] if args.teacher else []
-    words += [f"--distil {file.name}" for file in args.distil]
     words += [f"--weights {args.weights.name}"] if args.weights else []
     words += [f"--attention {args.attention}"] if args.network == "polarity" else []
     for name in (

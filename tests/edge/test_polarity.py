@@ -80,7 +80,7 @@ def test_a_missing_key_is_named(path):
         (("threshold",), 1),
         (("threshold",), "0.8"),
         (("input", "rate_hz"), 0),
-        (("input", "window"), 301),
+        (("input", "window"), 0),
         (("input", "window"), 16.0),
         (("input", "before"), 160),
         (("input", "before"), -1),

@@ -23,9 +23,10 @@ REACH = 400
 UNRELIABLE = ("coal_node_mine",)
 """Sources whose signs are not believed."""
 TRUST = {"automatic": 0.95}
-"""How likely a sign is right that no analyst gave, by label quality."""
+ANALYST = 0.98
+"""How likely a sign is right, by label quality; without any doubt a network learns to have none."""
 LAYOUTS = {"ins": "INSTANCE", "hinet": "Hi-net", "pnw": "PNW", "seisbench": "SeisBench"}
-SCSN_SIGNS: Mapping[int, float] = {0: 1.0, 1: 0.0}
+SCSN_SIGNS = {0: 1, 1: -1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +77,15 @@ def example_of(trace: Trace, split: str, spec: PolarityInput) -> PolarityExample
     kept = _around(_filtered(samples[:, 0], spec, trace.name), onset)
     if kept is None:
         return None
-    believed = trace.source not in UNRELIABLE
-    sign = {"up": 1.0, "down": 0.0}.get(trace.polarity or "") if believed else None
-    trust = TRUST.get(trace.quality, 1.0)
-    up = None if sign is None else 1 - trust + sign * (2 * trust - 1)
-    told = believed and trace.polarity == "unknown"
+    reliable = trace.source not in UNRELIABLE
+    up = believed({"up": 1, "down": -1}.get(trace.polarity or "", 0), trace.quality) if reliable else None
+    told = reliable and trace.polarity == "unknown"
     return PolarityExample(trace.name, trace.source, trace.event, split, trace.quality, kept, up, told)
+
+
+def believed(sign: int, quality: str) -> float | None:
+    """The probability of up where somebody saw a motion up (1) or down (-1), None for 0."""
+    return None if sign == 0 else 0.5 + sign * (TRUST.get(quality, ANALYST) - 0.5)
 
 
 def _filtered(vertical: NDArray[np.float64], spec: PolarityInput, name: str) -> NDArray[np.float64]:
@@ -124,7 +128,7 @@ def scsn_examples(folder: Path, spec: PolarityInput) -> Iterator[PolarityExample
                 name = f"{path.stem}.{row}"
                 vertical = _filtered(np.asarray(waves[row], np.float64), spec, name)
                 if (kept := _around(vertical, 300)) is not None:
-                    up = SCSN_SIGNS.get(int(label))
+                    up = believed(SCSN_SIGNS.get(int(label), 0), "analyst")
                     yield PolarityExample(name, "scsn", event, split, "analyst", kept, up, up is None)
 
 
@@ -147,7 +151,7 @@ def npz_examples(folder: Path, spec: PolarityInput) -> Iterator[PolarityExample]
             split = str(arrays["split"][row]) if "split" in arrays else split_by(event)
             vertical = _filtered(np.asarray(waves[row], np.float64), spec, name)
             if (kept := _around(vertical, float(onset[row]))) is not None:
-                up = None if sign == 0 else float(sign > 0)
+                up = believed(int(sign), "analyst")
                 yield PolarityExample(name, path.stem, event, split, "analyst", kept, up, up is None)
 
 

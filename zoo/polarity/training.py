@@ -62,7 +62,7 @@ class Compact:
 
     def compile(self, model: keras.Model, loss: str, rate: float, steps: int) -> None:
         chosen = keras.losses.BinaryCrossentropy(from_logits=True) if loss == "binary_crossentropy" else loss
-        model.compile(cosine_adamw(rate, steps), loss=chosen, metrics=[accuracy])
+        model.compile(cosine_adamw(rate, steps), loss=chosen, metrics=[accuracy], jit_compile=False)
 
     def x(self, batch: Batch) -> NDArray[np.float32]:
         return batch.windows[:, None, :, None]
@@ -91,7 +91,9 @@ class Published:
 
     def compile(self, model: keras.Model, loss: str, rate: float, steps: int) -> None:
         losses = {"polarity": loss, **({"onset": "mean_squared_error"} if self.onset else {})}
-        model.compile(keras.optimizers.Adam(rate), loss=losses, metrics={"polarity": ["accuracy"]})
+        model.compile(
+            keras.optimizers.Adam(rate), loss=losses, metrics={"polarity": ["accuracy"]}, jit_compile=False
+        )
 
     def x(self, batch: Batch) -> NDArray[np.float32]:
         return batch.windows[..., None]
