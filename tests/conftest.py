@@ -70,24 +70,33 @@ def quakes(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def edge_train(quakes):
-    """The command on a network that is as small as can be, two epochs of two steps: edge_train(run, …)
-    returns its exit status. Op by op, because compiling takes longer than so few steps. Its cache lies beside
-    the data."""
+def op_by_op():
+    """`compile_model` of a few steps: they are taken op by op, because compiling them takes longer. What the
+    network answers is compiled: it is asked a hundred times."""
     pytest.importorskip("keras", reason="the host side needs the [host] extra")
-    from zoo import train
+    from zoo.losses import compile_model
 
-    def compile_model(model, *args):
-        compiled(model, *args)
+    def compiled(model, *args):
+        compile_model(model, *args)
         model.run_eagerly = True
+        model.make_train_function()
+        model.run_eagerly = False
+
+    return compiled
+
+
+@pytest.fixture(scope="session")
+def edge_train(quakes, op_by_op):
+    """The command on a network that is as small as can be, two epochs of two steps: edge_train(run, …)
+    returns its exit status. Its cache lies beside the data."""
+    from zoo import train
 
     def run(folder, *arguments):
         data = ("--data", quakes, "--dev", quakes, "--run", folder, "--cache", quakes.parent / "cache")
         return train.main(["lppn", *map(str, (*data, *TINY, *arguments))])
 
-    compiled = train.compile_model
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "compile_model", compile_model)
+        patch.setattr(train, "compile_model", op_by_op)
         yield run
 
 
