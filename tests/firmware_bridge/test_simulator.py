@@ -3,6 +3,7 @@
 import os
 import select
 import socket
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -197,11 +198,23 @@ def test_wait_lasts_until_the_last_byte_is_read() -> None:
     data = bytes(6000)  # the terminal takes it all, in two steps
     with PtyDigitizer([(0, data)], speed=0) as digitizer:
         reader = os.open(digitizer.device, os.O_RDONLY | os.O_NOCTTY)
+        termios.tcflush(reader, termios.TCIFLUSH)
         assert not digitizer.wait(1)
         got = 0
         while got < len(data):
             got += len(os.read(reader, 1000))
         assert digitizer.wait(10)
+        os.close(reader)
+
+
+def test_a_reader_that_is_slow_to_throw_away_what_it_finds_loses_nothing() -> None:
+    """pyserial on a busy computer."""
+    with PtyDigitizer([(0, b"packet")], speed=0) as digitizer:
+        reader = os.open(digitizer.device, os.O_RDONLY | os.O_NOCTTY)
+        assert not digitizer.wait(0.5)
+        termios.tcflush(reader, termios.TCIFLUSH)
+        assert select.select([reader], [], [], 10)[0]
+        assert os.read(reader, 100) == b"packet"
         os.close(reader)
 
 
