@@ -11,7 +11,7 @@ from firmware_bridge.synthetic import synthetic_earthquake
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
-QUICK_ROOMS = ("edge", "firmware_bridge")
+LONGEST = ("test_protocols.py", "test_train.py")
 NS = 1_000_000_000
 COLUMNS = (
     "trace_name",
@@ -43,8 +43,8 @@ TINY = (
 
 
 def pytest_collection_modifyitems(items):
-    """What takes long comes first: begun last, it would keep one worker while the others have nothing to do."""
-    items.sort(key=lambda item: item.path.parent.name in QUICK_ROOMS)
+    """What takes longest comes first: begun last, it would keep one worker while the other waits."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def _event(seed, split):

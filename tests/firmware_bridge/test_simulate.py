@@ -27,7 +27,13 @@ from firmware_bridge.synthetic import synthetic_earthquake
 from firmware_bridge.wire import Declared
 
 ROOT = Path(__file__).resolve().parents[2]
-SIMULATE = [sys.executable, "-c", "from firmware_bridge.simulate import main; raise SystemExit(main())"]
+AS_ON_A_TERMINAL = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+from firmware_bridge.simulate import main
+raise SystemExit(main())
+"""
+SIMULATE = [sys.executable, "-c", AS_ON_A_TERMINAL]
 NS = 1_000_000_000
 START_NS = 1_700_000_000 * NS
 PACKETS = 600
