@@ -68,6 +68,7 @@ class FlatWatch:
 
 @dataclass(slots=True)
 class _Chain:
+    key: str
     channels: tuple[str, ...]
     timeline: Timeline
     picker: Picker
@@ -222,7 +223,7 @@ class Station:
             self._skip(key, error)
             return
         picker = before.picker if before else self._bank.open()
-        chain = _Chain(channels, timeline, picker, FlatWatch(self._rate))
+        chain = _Chain(key, channels, timeline, picker, FlatWatch(self._rate))
         self._chains[key] = chain
         for packet in waiting:
             if announced or set(packet.stream.channels) <= set(channels):
@@ -256,7 +257,7 @@ class Station:
                 self._report(line)
             chain.picker.feed(block, chain.scale, chain.unit)
         while chain.timeline.stats.events:
-            self._report(chain.timeline.stats.events.popleft())
+            self._report(f"{chain.key}: {chain.timeline.stats.events.popleft()}")
 
     def _introduce(self, stream: Stream) -> None:
         present = [code for code in stream.channels if code]

@@ -160,8 +160,10 @@ def pulse(up, seed, spec):
 def test_the_shipped_model_reads_clear_first_motions(shipped):
     spec = shipped.card.input
     for up in (True, False):
-        motions = read(shipped, np.stack([pulse(up, seed, spec) for seed in range(10)]))
-        assert {motion.polarity for motion in motions} == {"up" if up else "down"}
+        motions = read(shipped, np.stack([pulse(up, seed, spec) for seed in range(20)]))
+        told = [motion.polarity for motion in motions if motion.polarity != "unknown"]
+        assert set(told) == {"up" if up else "down"}
+        assert len(told) >= 10
 
 
 def test_the_shipped_model_guesses_nothing_from_noise(shipped):

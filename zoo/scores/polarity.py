@@ -45,7 +45,7 @@ class Motions:
 
     def told(self, threshold: float) -> NDArray[np.bool_]:
         """Whether a direction is told at a threshold: none is of a probability of one half."""
-        return (self.prob >= threshold) & (self.prob_up != 0.5)
+        return np.asarray((self.prob >= threshold) & (self.prob_up != 0.5))
 
     def subset(self, chosen: NDArray[np.bool_]) -> "Motions":
         """Those onsets where `chosen` is True."""
