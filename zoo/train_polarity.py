@@ -114,7 +114,7 @@ def prepare(args: Namespace, shape: Form) -> tuple[PolarityCard, Batches, Batch]
     dev = [one for one in split_of(examples, "dev") if one.up is not None and one.quality != "automatic"]
     if not dev:
         raise ValueError("no onset of the dev split has a direction: nothing to choose the best epoch by")
-    groups = groups_of(args, train)
+    groups = groups_of(args, train) if args.synthetic < 1 else {}
     counts = {name: len(group.up) for name, group in groups.items()}
     noise = noise_of(args, shape, train)
     card = PolarityCard(
@@ -142,11 +142,12 @@ def begin(args: Namespace, run: Run, shape: Form) -> keras.Model:
     keras.utils.set_random_seed(args.seed)
     model = shape.build()
     shape.compile(model, args.loss, args.learning_rate, args.epochs * args.steps)
-    if run.history():
+    if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
+    if run.history():
         model.load_weights(run.last)
-    elif args.weights:
-        model.load_weights(args.weights)
+    elif args.weights:  # without what their optimizer remembers
+        model.set_weights(keras.saving.load_model(args.weights, compile=False).get_weights())
     return model
 
 

@@ -62,7 +62,7 @@ def group_of(examples: Sequence[PolarityExample], share: float) -> Group:
 
 
 def offsets(rng: Generator, n: int) -> NDArray[np.float64]:
-    """how far from the onset, in samples at 100 Hz, a picker has it: two in three within a few hundredths of
+    """How far from the onset, in samples at 100 Hz, a picker has it: two in three within a few hundredths of
     a second, one in three anywhere within ± 0.3 s."""
     return np.where(rng.random(n) < 0.67, rng.normal(0.0, NEAR, n), rng.uniform(-FARTHEST, FARTHEST, n))
 
