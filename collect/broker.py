@@ -8,6 +8,7 @@ import os
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,10 @@ MESSAGE_MAX = 65_536
 KEEP_ALIVE_S = 30
 RECONNECT_MAX_S = 60
 PASSWORD_VARIABLE = "EDGE_COLLECT_PASSWORD"  # noqa: S105
-_TAKEN_OVER = 0x8E
+BRIEF_S = 5
+"""Two of one name end each other's connections as soon as they are made."""
+STABLE_S = 60
+"""A connection that lasted so long makes its end, and the next beginning, worth telling again."""
 
 
 class BrokerError(Exception):
@@ -106,8 +110,8 @@ class Broker:
         self._waiting: Queue[Message] = Queue(WAITING_MAX)
         self._line = 0
         self._lock = threading.Lock()
-        self._fatal: str | None = None
-        self._told = ""
+        self._since_s = 0.0
+        self._told: set[str] = set()
         self._client = Client(
             CallbackAPIVersion.VERSION2, client_id=name, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True
         )
@@ -143,10 +147,7 @@ class Broker:
         self._client.loop_start()
 
     def take(self, most: int, timeout_s: float) -> list[Message]:
-        """What has arrived, `most` messages at most; waits for a first one. BrokerError if there will be
-        no more."""
-        if self._fatal:
-            raise BrokerError(self._fatal)
+        """What has arrived, `most` messages at most; waits `timeout_s` for a first one."""
         taken: list[Message] = []
         try:
             taken.append(self._waiting.get(timeout=timeout_s))
@@ -170,8 +171,9 @@ class Broker:
 
     def _connected(self, client: Client, _: Any, flags: Any, code: ReasonCode, __: Any) -> None:
         if code.is_failure:
-            self._tell(f"{self.address}: refused ({code}); check user, password and certificate; trying again")
+            self._tell(f"{self.address}: refused ({code}), trying again; check user, password and certificate")
             return
+        self._since_s = time.monotonic()
         client.subscribe([(topic, SubscribeOptions(qos)) for topic, qos in TOPICS.items()])
         kept = "its session was kept" if flags.session_present else "a new session"
         self._tell(f"{self.address}: connected as {self._name}, {kept}")
@@ -188,11 +190,13 @@ class Broker:
     def _disconnected(self, client: Client, _: Any, __: Any, code: ReasonCode, ___: Any) -> None:
         with self._lock:
             self._line += 1
-        if code.value == _TAKEN_OVER:
-            self._fatal = f"another collector is called {self._name}: give this one its own --name"
-            client.disconnect()
-        elif code.is_failure:
-            self._tell(f"{self.address}: connection lost ({code}); trying again")
+        if not code.is_failure:
+            return
+        lasted_s = time.monotonic() - self._since_s
+        if lasted_s > STABLE_S:
+            self._told.clear()
+        hint = f"; is another collector called {self._name} as well?" if lasted_s < BRIEF_S else ""
+        self._tell(f"{self.address}: connection lost ({code}), trying again{hint}")
 
     def _arrived(self, client: Client, _: Any, message: MQTTMessage) -> None:
         arrived = Message(message.topic, message.payload, message.qos, message.mid, self._line)
@@ -202,8 +206,8 @@ class Broker:
             self.lost += 1
 
     def _tell(self, line: str) -> None:
-        if line != self._told:  # once for each change of state, not once for each attempt
-            self._told = line
+        if line not in self._told:  # once, not at each attempt
+            self._told.add(line)
             self._report(line)
 
 

@@ -32,7 +32,7 @@ class Collector:
         self._report = report
 
     def run(self, stop: threading.Event) -> None:
-        """Until `stop` is set. BrokerError if the broker will send nothing more."""
+        """Until `stop` is set."""
         while not stop.is_set():
             messages = self._broker.take(BATCH_MAX, TAKE_S)
             picks = [pick for message in messages if (pick := self._admitted(message))]

@@ -17,7 +17,12 @@ VERSION = 1
 
 METADATA = MetaData()
 
-STAMP = Table("edge_collect", METADATA, Column("version", Integer, primary_key=True, autoincrement=False))
+STAMP = Table(
+    "edge_collect",
+    METADATA,
+    Column("key", Integer, primary_key=True, autoincrement=False),  # 1: there is one row
+    Column("version", Integer, nullable=False),
+)
 
 PICKS = Table(
     "picks",

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, Row, create_engine, event, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from collect.schema import ARRIVALS, EVENTS, METADATA, PICKS, STAMP, VERSION
 from edge.pick import Pick
@@ -51,6 +52,7 @@ class Store:
         tables of another version."""
         try:
             self._engine = _engine(url)
+            self._insert = (postgresql if self._engine.dialect.name == "postgresql" else sqlite).insert
             self._prepare()
         except (ArgumentError, NoSuchModuleError) as error:
             raise StoreError(
@@ -58,8 +60,7 @@ class Store:
             ) from error
         except SQLAlchemyError as error:
             raise StoreError(f"cannot open the store: {_first_line(error)}") from error
-        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
-        insert = dialect.insert(PICKS)
+        insert = self._insert(PICKS)
         self._upsert = insert.on_conflict_do_update(
             index_elements=[PICKS.c.station, PICKS.c.id],
             set_={column.name: insert.excluded[column.name] for column in PICKS.columns if not column.primary_key},
@@ -67,11 +68,13 @@ class Store:
         ).returning(PICKS.c.id)
 
     def _prepare(self) -> None:
+        # Several collectors may begin one database at once: in PostgreSQL all but one of them fail, once it is begun.
         with suppress(IntegrityError), self._engine.begin() as connection:
-            # Of two collectors that begin one database at once the second finds it begun.
-            METADATA.create_all(connection)
-            if connection.scalar(select(STAMP.c.version)) is None:
-                connection.execute(STAMP.insert().values(version=VERSION))
+            for table in METADATA.sorted_tables:
+                connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
+            connection.execute(self._insert(STAMP).values(key=1, version=VERSION).on_conflict_do_nothing())
         with self._engine.connect() as connection:
             version = connection.scalar(select(STAMP.c.version))
         if version != VERSION:
