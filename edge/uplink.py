@@ -81,10 +81,10 @@ class Uplink:
 
     def close(self) -> None:
         """Waits for what is being acknowledged as long as it goes on; the rest goes out at the next start."""
-        depth, since_s = self._depth(), time.monotonic()
+        depth, since_s = self._under_way(), time.monotonic()
         while depth and time.monotonic() - since_s < _LAST_S:
             time.sleep(_LOOK_S)
-            before, depth = depth, self._depth()
+            before, depth = depth, self._under_way()
             if depth < before:
                 since_s = time.monotonic()
         left = {courier.name: courier.depth for courier in self._couriers}
@@ -97,8 +97,9 @@ class Uplink:
                 self._report(f"{name}: {count} picks wait in the outbox for the next start")
         self._outbox.close()
 
-    def _depth(self) -> int:
-        return sum(courier.depth for courier in self._couriers)
+    def _under_way(self) -> int:
+        """Picks that may be acknowledged soon: their link works."""
+        return sum(courier.depth for courier in self._couriers if courier.problem is None)
 
 
 def open_link(address: Address, station: str | None, installation: str, stop: threading.Event) -> Link:
