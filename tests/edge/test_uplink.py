@@ -1,0 +1,269 @@
+"""Picks, status and last will reach a real broker, and nothing is lost or told twice through what fails."""
+
+import json
+import queue
+import subprocess
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge.outbox import Outbox
+from edge.pick import NS, Pick
+from edge.sinks.address import AddressError
+from edge.sinks.mqtt import topic
+from edge.uplink import Uplink
+from edge.vitals import Vitals
+
+paho = pytest.importorskip("paho.mqtt.client", reason="needs pip install 'edge-pick[mqtt]'")
+from benchmarks.uplink.broker import Broker
+from benchmarks.uplink.line import Network
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+PICK = Pick(
+    id="0123456789abcdef",
+    station="XX.TEST.",
+    channels=("HHZ", "HHN", "HHE"),
+    phase="P",
+    time_ns=1_700_000_000 * NS,
+    prob=0.9,
+    sigma=0.05,
+    snr_db=20.0,
+    amp=1234.0,
+    clock="gnss",
+    latency_s=4.2,
+    model="lppn@01234567",
+)
+PICKS = [replace(PICK, id=f"{n:016x}") for n in range(60)]
+
+
+class Collector:
+    """Keeps the first of each (id, update), counts what came again, and collects status messages."""
+
+    def __init__(self, port, name="collector"):
+        self.got = queue.Queue()
+        self.picks = []
+        self.again = 0
+        self.status = queue.Queue()
+        self._seen = set()
+        self._ready = threading.Event()
+        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=name, protocol=paho.MQTTv5)
+        self._client.reconnect_delay_set(0.05, 0.2)
+        self._client.on_connect = lambda client, *_: client.subscribe([("seis/v1/#", 1)])
+        self._client.on_subscribe = lambda *_: self._ready.set()
+        self._client.on_message = self._take
+        properties = paho.Properties(paho.PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = 600
+        self._client.connect("127.0.0.1", port, clean_start=False, properties=properties)
+        self._client.loop_start()
+        assert self._ready.wait(10)
+
+    def _take(self, client, userdata, message):
+        if message.topic.endswith("/pick"):
+            pick = Pick.from_json(message.payload.decode())
+            self.again += (pick.id, pick.update) in self._seen
+            if (pick.id, pick.update) not in self._seen:
+                self._seen.add((pick.id, pick.update))
+                self.got.put((message.topic, pick))
+        elif message.topic.endswith("/status"):
+            self.status.put(json.loads(message.payload))
+
+    def wait(self, count):
+        """That many different picks, in order."""
+        while len(self.picks) < count:
+            where, pick = self.got.get(timeout=20)
+            assert where == topic(pick.station, "pick")
+            self.picks.append(pick)
+        return self.picks
+
+    def close(self):
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture
+def lines():
+    """What the operator is told."""
+    return queue.SimpleQueue()
+
+
+@pytest.fixture
+def broker(tmp_path):
+    try:
+        broker = Broker(tmp_path)
+        broker.start()
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+def collector(broker):
+    collector = Collector(broker.port)
+    yield collector
+    collector.close()
+
+
+@pytest.fixture
+def uplink(tmp_path, lines):
+    """uplink(url, …) is an open one; all are closed in the end."""
+    opened = []
+
+    def make(*urls, station="XX.TEST."):
+        vitals = Vitals("lppn@01234567", "litert, cpu", station)
+        opened.append(Uplink(urls, tmp_path / "outbox.sqlite", station, vitals, lines.put))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.close()
+
+
+def test_picks_arrive_in_order_and_are_let_go(broker, collector, uplink, tmp_path, lines):
+    link = uplink(f"mqtt://127.0.0.1:{broker.port}")
+    for pick in PICKS:
+        link.send(pick)
+    assert collector.wait(len(PICKS)) == PICKS
+    assert collector.again == 0
+    assert lines.empty()
+
+
+def test_status_is_retained_and_says_offline_in_the_end(broker, collector, uplink):
+    link = uplink(f"mqtt://127.0.0.1:{broker.port}")
+    status = collector.status.get(timeout=20)
+    assert status["state"] == "waiting"
+    assert status["station"] == "XX.TEST."
+    late = Collector(broker.port, "late")
+    assert late.status.get(timeout=20) == status
+    late.close()
+    link.close()
+    assert collector.status.get(timeout=20) == {"state": "offline"}
+
+
+def test_a_station_that_dies_leaves_its_last_will(broker, collector, uplink):
+    network = Network(broker.port)
+    uplink(f"mqtt://127.0.0.1:{network.port}")
+    assert collector.status.get(timeout=20)["state"] == "waiting"
+    network.cut()
+    assert collector.status.get(timeout=20) == {"state": "offline"}
+    network.mend()
+    assert collector.status.get(timeout=20)["state"] == "waiting"
+    network.close()
+
+
+def test_picks_wait_until_somebody_has_subscribed(broker, uplink, lines):
+    link = uplink(f"mqtt://127.0.0.1:{broker.port}")
+    for pick in PICKS[:3]:
+        link.send(pick)
+    assert "nobody has subscribed to seis/v1/XX/TEST/--/pick" in lines.get(timeout=20)
+    collector = Collector(broker.port)
+    assert collector.wait(3) == PICKS[:3]
+    collector.close()
+
+
+def test_nothing_is_lost_when_broker_and_network_fail(broker, collector, uplink, lines):
+    network = Network(broker.port)
+    link = uplink(f"mqtt://127.0.0.1:{network.port}")
+    parts = [PICKS[n : n + 10] for n in range(0, 60, 10)]
+    for n, part in enumerate(parts):
+        for pick in part:
+            link.send(pick)
+        if n % 2:
+            broker.kill()
+            broker.start()
+        else:
+            network.cut()
+            network.mend()
+    assert {pick.id for pick in collector.wait(60)} == {pick.id for pick in PICKS}
+    assert "picks wait in the outbox" in lines.get(timeout=20)
+    network.close()
+
+
+def test_a_restart_sends_what_had_not_gone_out(broker, uplink, lines):
+    link = uplink(f"mqtt://127.0.0.1:{broker.port}")
+    link.send(PICK)
+    link.close()
+    said = [lines.get() for _ in range(lines.qsize())]
+    assert said[-1].endswith("1 picks wait in the outbox for the next start")
+    collector = Collector(broker.port)
+    uplink(f"mqtt://127.0.0.1:{broker.port}")
+    assert collector.wait(1) == [PICK]
+    collector.close()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """Two authorities: ours, with a broker of this address and two stations, and one we do not trust."""
+    folder = tmp_path_factory.mktemp("certificates")
+    for name, stations in (("ours", ["XX.TEST.", "XX.OTHER."]), ("theirs", ["XX.TEST."])):
+        script = [DEPLOY / "make-certificates.sh", folder / name, "127.0.0.1", *stations]
+        subprocess.run(script, check=True)
+    return folder
+
+
+def secured(folder):
+    """Settings as in deploy/mosquitto.conf, with the files of `folder`."""
+    settings = (DEPLOY / "mosquitto.conf").read_text().replace("/etc/mosquitto/seis", str(folder))
+    passed_over = ("listener", "persistence_location")
+    return "\n".join(line for line in settings.splitlines() if not line.startswith(passed_over))
+
+
+def url(port, folder, station="XX.TEST."):
+    return (
+        f"mqtts://127.0.0.1:{port}?ca={folder}/ca.crt&cert={folder}/{station}.crt&key={folder}/{station}.key"
+    )
+
+
+def test_a_station_writes_below_its_own_topic_alone(tmp_path, certificates, uplink, lines):
+    ours = certificates / "ours"
+    settings = secured(ours) + f"\npersistence_location {tmp_path}/\n"
+    with Broker(tmp_path, settings) as broker:
+        taken = queue.Queue()
+        client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="c", protocol=paho.MQTTv5)
+        client.tls_set(ours / "ca.crt", ours / "collector.crt", ours / "collector.key")
+        ready = threading.Event()
+        client.on_subscribe = lambda *_: ready.set()
+        client.on_message = lambda client, userdata, message: taken.put(message.topic)
+        client.connect("127.0.0.1", broker.port)
+        client.subscribe("seis/v1/+/+/+/pick", 1)
+        client.loop_start()
+        assert ready.wait(10)
+        link = uplink(url(broker.port, ours))
+        link.send(PICK)
+        assert taken.get(timeout=20) == "seis/v1/XX/TEST/--/pick"
+        link.send(replace(PICK, station="XX.OTHER."))
+        assert "the broker refuses seis/v1/XX/OTHER/--/pick: Not authorized" in lines.get(timeout=20)
+        assert taken.empty()
+        client.disconnect()
+        client.loop_stop()
+
+
+def test_a_broker_of_a_wrong_certificate_gets_nothing(tmp_path, certificates, uplink, lines):
+    settings = secured(certificates / "theirs") + f"\npersistence_location {tmp_path}/\n"
+    with Broker(tmp_path, settings) as broker:
+        network = Network(broker.port)
+        link = uplink(url(network.port, certificates / "ours"))
+        link.send(PICK)
+        assert "certificate verify failed" in lines.get(timeout=20)
+        assert PICK.id.encode() not in network.passed
+        network.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("mqtt://user:secret@broker", "no passwords in URLs"),
+        ("mqtt://broker:70000", "the port is not a number"),
+        ("broker", "not a URL such as mqtt://broker:1883"),
+        ("gopher://broker", "no uplink gopher://"),
+        ("mqtt://broker?certificate=x", "no option 'certificate'; there are ca, cert, key"),
+        ("mqtts://broker?ca=/nowhere/ca.crt", "ca=/nowhere/ca.crt cannot be read"),
+    ],
+)
+def test_a_wrong_url_stops_at_the_start(uplink, address, says, tmp_path):
+    with pytest.raises(AddressError, match=says) as caught:
+        uplink(address)
+    assert "secret" not in str(caught.value)
+    Outbox(tmp_path / "outbox.sqlite", print).close()  # it is not left open
