@@ -20,9 +20,8 @@ NO_LOCATION = "--"
 PAYLOAD_MAX = 4096
 """Bytes; a pick has about 450."""
 
-_CODE = "[A-Z0-9]{1,8}"
-_LOCATION = "[A-Z0-9-]{1,8}"
-_TOPIC = re.compile(rf"{PREFIX}/({_CODE})/({_CODE})/({_LOCATION})/([a-z]{{1,16}})")
+_CODE = "[A-Za-z0-9_-]{1,8}"
+_TOPIC = re.compile(rf"{PREFIX}/({_CODE})/({_CODE})/({_CODE})/([a-z]{{1,16}})")
 _ID = re.compile("[0-9A-Za-z_-]{1,64}")
 _CHANNEL = re.compile("[A-Z0-9]{1,8}")
 _EARLIEST_NS = parse_time("1970-01-01T00:00:00Z")

@@ -2,18 +2,18 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from benchmarks.uplink.broker import Broker
 from edge.pick import NS, Pick
 
 pytest.importorskip("paho.mqtt", reason="the receiving end needs the [collect] extra")
@@ -60,76 +60,39 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def listens(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
-
-
-class Mosquitto:
-    """A broker on a port of its own, whose folder outlives it."""
-
-    def __init__(self, folder: Path, *lines: str) -> None:
-        program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
-        if program is None:
-            pytest.skip("no Mosquitto here: apt-get install mosquitto")
-        self.port = free_port()
-        self.folder = folder
-        config = folder / "mosquitto.conf"
-        config.write_text("\n".join((f"listener {self.port} 127.0.0.1", *lines, "")))
-        self._command = [program, "-c", str(config)]
-        self.start()
-
-    def start(self) -> None:
-        with (self.folder / "mosquitto.log").open("ab") as log:
-            self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        wait_for(lambda: listens(self.port) or self.process.poll() is not None)
-        assert self.process.poll() is None, (self.folder / "mosquitto.log").read_text()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        """As a system does: what it holds is written down."""
-        self.process.terminate()
-        self.process.wait()
+def mosquitto(folder: Path, settings: str) -> Broker:
+    """One that runs; the test is skipped where there is none."""
+    broker = Broker(folder, settings)
+    try:
+        broker.start()
+    except RuntimeError as error:
+        if "apt-get" in str(error):
+            pytest.skip(str(error))
+        raise
+    return broker
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    """As it must be set up for a collector, and open to all."""
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    mosquitto = Mosquitto(
-        folder,
-        "allow_anonymous true",
-        "user root",
-        "persistence true",
-        f"persistence_location {folder}/",
-        "max_queued_messages 0",
-        "max_inflight_messages 0",
-    )
-    yield mosquitto
-    mosquitto.kill()
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """Open to all, and otherwise as a collector wants it. What it holds is on the disk at once."""
+    keeps = f"persistence true\npersistence_location {tmp_path}/\nautosave_on_changes true\nautosave_interval 1"
+    one = mosquitto(tmp_path, f"allow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\n{keeps}")
+    yield one
+    one.kill()
 
 
 class Publisher:
     """A station, or one who pretends to be."""
 
-    def __init__(self, port: int, **login: str) -> None:
+    def __init__(self, port: int, certificate: Path | None = None) -> None:
         self.client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
-        if login:
-            self.client.username_pw_set(login["user"], login["password"])
+        if certificate:
+            authority = certificate.parent / "ca.crt"
+            self.client.tls_set(str(authority), f"{certificate}.crt", f"{certificate}.key")
         self.client.max_queued_messages_set(0)
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
+        wait_for(self.client.is_connected)
 
     def send(self, topic: str, payload: bytes | str, qos: int = 1) -> None:
         self.client.publish(topic, payload, qos).wait_for_publish(PATIENCE_S)
@@ -145,8 +108,9 @@ class Publisher:
 
 
 @contextmanager
-def publisher(port: int, **login: str) -> Iterator[Publisher]:
-    one = Publisher(port, **login)
+def publisher(port: int, certificate: Path | None = None) -> Iterator[Publisher]:
+    """`certificate`: its file without .crt, for a broker that asks for one."""
+    one = Publisher(port, certificate)
     try:
         yield one
     finally:
