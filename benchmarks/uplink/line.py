@@ -27,9 +27,7 @@ class Network:
         """Connections break, and none is made."""
         self._up.clear()
         for pair in self._pairs:
-            for end in pair:
-                with contextlib.suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
+            _break(*pair)
         self._pairs.clear()
 
     def mend(self) -> None:
@@ -55,10 +53,18 @@ class Network:
             threading.Thread(target=self._carry, args=(far, near, False), daemon=True).start()
 
     def _carry(self, source: socket.socket, sink: socket.socket, up: bool) -> None:
-        with contextlib.suppress(OSError), source, sink:
+        with contextlib.suppress(OSError):
             while data := source.recv(4096):
                 if up:
                     self.passed += data
                 if self.bytes_per_s:
                     threading.Event().wait(len(data) / self.bytes_per_s)
                 sink.sendall(data)
+        _break(source, sink)
+
+
+def _break(*ends: socket.socket) -> None:
+    """Shut, not closed: a thread that waits for one of them would keep it open."""
+    for end in ends:
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
