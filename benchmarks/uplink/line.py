@@ -6,13 +6,13 @@ import threading
 
 
 class Network:
-    """Forwards TCP from 127.0.0.1:`port` to 127.0.0.1:`to`, until it is cut.
+    """Forwards TCP from 127.0.0.1:`port` to 127.0.0.1:`to`, which may be changed, until it is cut.
 
     `passed`: bytes that came from the side that connects, as they were on the wire.
     """
 
     def __init__(self, to: int) -> None:
-        self._to = to
+        self.to = to
         self._up = threading.Event()
         self._up.set()
         self.bytes_per_s: float | None = None
@@ -45,7 +45,7 @@ class Network:
                 if not self._up.is_set():
                     near.close()
                     continue
-                far = socket.create_connection(("127.0.0.1", self._to))
+                far = socket.create_connection(("127.0.0.1", self.to))
             except OSError:
                 continue  # the broker is down, or we are closed
             self._pairs.append((near, far))
