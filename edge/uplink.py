@@ -4,7 +4,7 @@ import argparse
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edge.courier import Courier, Report
@@ -45,13 +45,19 @@ class Uplink:
     """A sink whose picks are on the disk when `send` returns, and arrive however long that takes."""
 
     def __init__(
-        self, urls: Sequence[str], path: Path, station: str | None, vitals: Vitals, report: Report
+        self,
+        urls: Sequence[str],
+        path: Path,
+        station: str | None,
+        vitals: Vitals,
+        report: Report,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """AddressError or OutboxError if it cannot work as asked."""
         self._report = report
         self._stop = threading.Event()
         addresses = [parse_address(url) for url in urls]
-        self._outbox = Outbox(path, report)
+        self._outbox = Outbox(path, report, monotonic=monotonic)
         try:
             self._couriers = [
                 Courier(
@@ -61,6 +67,7 @@ class Uplink:
                     vitals,
                     report,
                     self._stop,
+                    monotonic,
                 )
                 for address in addresses
             ]

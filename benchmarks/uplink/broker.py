@@ -1,6 +1,7 @@
 """A Mosquitto of one's own on loopback, to be killed and started again."""
 
 import shutil
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -29,7 +30,7 @@ class Broker:
         self.port = port or free_port()
         self.log = folder / f"mosquitto-{self.port}.log"
         self._config = folder / f"mosquitto-{self.port}.conf"
-        self._config.write_text(f"user root\nlistener {self.port} 127.0.0.1\n{settings}\n")
+        self._configure(settings)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -45,6 +46,15 @@ class Broker:
                 raise RuntimeError(f"mosquitto does not start: {self.log.read_text()[-500:]}")
             sleep(0.02)
 
+    def restart(self, settings: str) -> None:
+        """Killed, and started again with other settings."""
+        self.kill()
+        self._configure(settings)
+        self.start()
+
+    def _configure(self, settings: str) -> None:
+        self._config.write_text(f"user root\nlistener {self.port} 127.0.0.1\n{settings}\n")
+
     def kill(self) -> None:
         """SIGKILL: what it had only in memory is gone."""
         if self._process:
@@ -55,9 +65,9 @@ class Broker:
     def stop(self, seconds: float) -> None:
         """Stands still for so long, as a broker that is too busy does; its connections stay."""
         assert self._process
-        self._process.send_signal(19)
+        self._process.send_signal(signal.SIGSTOP)
         sleep(seconds)
-        self._process.send_signal(18)
+        self._process.send_signal(signal.SIGCONT)
 
     def __enter__(self) -> "Broker":
         self.start()

@@ -6,13 +6,13 @@ import threading
 
 
 class Network:
-    """Forwards TCP from 127.0.0.1:`port` to 127.0.0.1:`to`, until it is cut.
+    """Forwards TCP from 127.0.0.1:`port` to 127.0.0.1:`to`, which may be changed, until it is cut.
 
     `passed`: bytes that came from the side that connects, as they were on the wire.
     """
 
     def __init__(self, to: int) -> None:
-        self._to = to
+        self.to = to
         self._up = threading.Event()
         self._up.set()
         self.bytes_per_s: float | None = None
@@ -27,9 +27,7 @@ class Network:
         """Connections break, and none is made."""
         self._up.clear()
         for pair in self._pairs:
-            for end in pair:
-                with contextlib.suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
+            _break(*pair)
         self._pairs.clear()
 
     def mend(self) -> None:
@@ -47,7 +45,7 @@ class Network:
                 if not self._up.is_set():
                     near.close()
                     continue
-                far = socket.create_connection(("127.0.0.1", self._to))
+                far = socket.create_connection(("127.0.0.1", self.to))
             except OSError:
                 continue  # the broker is down, or we are closed
             self._pairs.append((near, far))
@@ -55,10 +53,18 @@ class Network:
             threading.Thread(target=self._carry, args=(far, near, False), daemon=True).start()
 
     def _carry(self, source: socket.socket, sink: socket.socket, up: bool) -> None:
-        with contextlib.suppress(OSError), source, sink:
+        with contextlib.suppress(OSError):
             while data := source.recv(4096):
                 if up:
                     self.passed += data
                 if self.bytes_per_s:
                     threading.Event().wait(len(data) / self.bytes_per_s)
                 sink.sendall(data)
+        _break(source, sink)
+
+
+def _break(*ends: socket.socket) -> None:
+    """Shut, not closed: a thread that waits for one of them would keep it open."""
+    for end in ends:
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
