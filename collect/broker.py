@@ -56,13 +56,14 @@ class Message:
 
 
 class Broker:
-    """Messages of the network, taken in turn and acknowledged when told. `report` gets a line for each change
-    of state. `lost`: messages of QoS 0 that found no room."""
+    """Messages of the network, taken in turn and acknowledged when told. `report` gets a line for each
+    change of state. `lost`: messages of QoS 0 that found no room."""
 
     def __init__(self, address: Address, name: str, report: Report, share: str | None = None) -> None:
-        """`address`: mqtt://[user@]host[:port] or mqtts://…, with the options that edge-pick has for it. `name`:
-        of this collector's session; no two may have one name. `share`: each message goes to one of the collectors
-        that share it under this name; without, to every collector. AddressError if the address cannot be used."""
+        """`address`: mqtt://[user@]host[:port] or mqtts://…, with the options that edge-pick has for it.
+        `name`: of this collector's session; no two may have one name. `share`: each message goes to one of
+        the collectors that share it under this name; without, to every collector. AddressError if the
+        address cannot be used."""
         if address.scheme not in PORTS or not address.host or address.path not in ("", "/"):
             raise AddressError(f"{address.name} is no broker: mqtt://host:1883 or mqtts://host:8883")
         address.allow(*OPTIONS[address.scheme])
@@ -102,7 +103,7 @@ class Broker:
 
     def start(self) -> None:
         """Connects in the background, again and again until the broker is there."""
-        properties = Properties(PacketTypes.CONNECT)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = SESSION_S
         properties.ReceiveMaximum = IN_FLIGHT
         properties.MaximumPacketSize = MESSAGE_MAX
@@ -135,7 +136,9 @@ class Broker:
 
     def _connected(self, client: Client, _: Any, flags: Any, code: ReasonCode, __: Any) -> None:
         if code.is_failure:
-            self._tell(f"{self._address.name}: refused ({code}), trying again; check user, password and certificate")
+            self._tell(
+                f"{self._address.name}: refused ({code}), trying again; check user, password and certificate"
+            )
             return
         self._since_s = time.monotonic()
         client.subscribe([(topic, SubscribeOptions(qos)) for topic, qos in self._topics.items()])
@@ -145,7 +148,9 @@ class Broker:
     def _subscribed(self, client: Client, _: Any, __: int, codes: list[ReasonCode], ___: Any) -> None:
         for topic, code in zip(self._topics, codes, strict=True):
             if code.is_failure:
-                self._tell(f"{self._address.name}: may not read {topic} ({code}); check the broker's access list")
+                self._tell(
+                    f"{self._address.name}: may not read {topic} ({code}); check the broker's access list"
+                )
 
     def _unreachable(self, client: Client, _: Any) -> None:
         # paho calls this while it handles what went wrong.
@@ -163,7 +168,7 @@ class Broker:
         self._tell(f"{self._address.name}: connection lost ({code}), trying again{hint}")
 
     def _arrived(self, client: Client, _: Any, message: MQTTMessage) -> None:
-        arrived = Message(message.topic, message.payload, message.qos, message.mid, self._line)
+        arrived = Message(message.topic, bytes(message.payload), message.qos, message.mid, self._line)
         try:
             self._waiting.put_nowait(arrived)
         except Full:

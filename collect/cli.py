@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 
 from edge.pick import parse_time
 from edge.sinks.address import PASSWORD_VARIABLE, parse_address
@@ -59,10 +58,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument(
         "--share", type=_group, metavar="GROUP",
-        help="divide the picks among the collectors that give the same GROUP (default: each collector has all); "
-        "a secret, where the broker does not check who subscribes, as Mosquitto does not",
+        help="divide the picks among the collectors that give the same GROUP (default: each collector has "
+        "all); a secret, where the broker does not check who subscribes, as Mosquitto does not",
     )  # fmt: skip
-    parser.add_argument("--metrics", type=_listen, metavar="[HOST]:PORT", help="answer Prometheus there, e.g. :9109")
+    parser.add_argument(
+        "--metrics", type=_listen, metavar="[HOST]:PORT", help="answer Prometheus there, e.g. :9109"
+    )
     return parser.parse_args(arguments)
 
 
@@ -77,7 +78,9 @@ def parse_work(arguments: Sequence[str]) -> argparse.Namespace:
             "--from", dest="begin", type=_time, metavar="TIME", default=_time("1970-01-01"),
             help="from then on, ISO 8601, UTC unless it says otherwise",
         )  # fmt: skip
-        kind.add_argument("--to", dest="end", type=_time, metavar="TIME", default=_time("2200-01-01"), help="before then")
+        kind.add_argument(
+            "--to", dest="end", type=_time, metavar="TIME", default=_time("2200-01-01"), help="before then"
+        )
         add(kind)
     return parser.parse_args(arguments)
 
@@ -100,7 +103,7 @@ def _listen(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not port.isdigit() or int(port) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is not [HOST]:PORT, such as :9109")
-    return host or "0.0.0.0", int(port)  # noqa: S104
+    return host or "0.0.0.0", int(port)
 
 
 def _group(text: str) -> str:

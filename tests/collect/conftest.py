@@ -1,4 +1,5 @@
-"""A real Mosquitto for each test that asks, a real PostgreSQL for the session, and the program between them."""
+"""A real Mosquitto for each test that asks, a real PostgreSQL for the session, and the program between
+them."""
 
 import os
 import shutil
@@ -75,8 +76,12 @@ def mosquitto(folder: Path, settings: str) -> Broker:
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
     """Open to all, and otherwise as a collector wants it. What it holds is on the disk at once."""
-    keeps = f"persistence true\npersistence_location {tmp_path}/\nautosave_on_changes true\nautosave_interval 1"
-    one = mosquitto(tmp_path, f"allow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\n{keeps}")
+    keeps = (
+        f"persistence true\npersistence_location {tmp_path}/\nautosave_on_changes true\nautosave_interval 1"
+    )
+    one = mosquitto(
+        tmp_path, f"allow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\n{keeps}"
+    )
     yield one
     one.kill()
 

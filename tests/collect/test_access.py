@@ -1,4 +1,5 @@
-"""With the broker set up as in deploy/, each station writes its own topics, the collector reads, and that is all."""
+"""With the broker set up as in deploy/, each station writes its own topics, the collector reads, and that
+is all."""
 
 import shutil
 import subprocess
@@ -29,7 +30,9 @@ def certificates(tmp_path_factory):
 @pytest.fixture
 def secured(certificates, tmp_path):
     """A broker with deploy/mosquitto.conf, files and port being its own."""
-    lines = (DEPLOY / "mosquitto.conf").read_text().replace("/etc/mosquitto/seis", str(certificates)).splitlines()
+    lines = (
+        (DEPLOY / "mosquitto.conf").read_text().replace("/etc/mosquitto/seis", str(certificates)).splitlines()
+    )
     own = (f"persistence_location {tmp_path}/",)
     kept = [line for line in lines if not line.startswith(("listener", "persistence_location"))]
     broker = mosquitto(tmp_path, "\n".join([*kept, *own]))
@@ -52,7 +55,10 @@ def collector(secured, certificates, collecting, tmp_path, request):
 
 def test_a_station_is_heard_on_its_own_topic_and_on_no_other(secured, certificates, collector):
     codes = []
-    with publisher(secured.port, certificates / OURS) as station, publisher(secured.port, certificates / OTHER) as other:
+    with (
+        publisher(secured.port, certificates / OURS) as station,
+        publisher(secured.port, certificates / OTHER) as other,
+    ):
         station.client.on_publish = lambda client, _, mid, code, __: codes.append(code.getName())
         station.send_picks(picks_of(3, OURS))
         for topic in (topic_of(OTHER), topic_of(OTHER, "status"), "seis/v1/XX/TEST/01/pick", "elsewhere"):
@@ -66,11 +72,16 @@ def test_a_station_is_heard_on_its_own_topic_and_on_no_other(secured, certificat
     }
 
 
-def test_a_station_that_subscribes_reads_nothing_and_takes_nothing_from_others(secured, certificates, collector):
+def test_a_station_that_subscribes_reads_nothing_and_takes_nothing_from_others(
+    secured, certificates, collector
+):
     heard = []
     subscribed = threading.Event()
     topics = ["seis/v1/#", "$share/edge-collect/seis/v1/+/+/+/pick", topic_of(OTHER), topic_of(OURS)]
-    with publisher(secured.port, certificates / OURS) as spy, publisher(secured.port, certificates / OTHER) as other:
+    with (
+        publisher(secured.port, certificates / OURS) as spy,
+        publisher(secured.port, certificates / OTHER) as other,
+    ):
         spy.client.on_message = lambda client, _, message: heard.append(message.topic)
         spy.client.on_subscribe = lambda *_: subscribed.set()
         spy.client.subscribe([(topic, 1) for topic in topics])
@@ -82,7 +93,9 @@ def test_a_station_that_subscribes_reads_nothing_and_takes_nothing_from_others(s
 
 def test_nobody_comes_in_without_a_certificate_of_the_network(secured, certificates, tmp_path, collecting):
     subprocess.run([DEPLOY / "make-certificates.sh", tmp_path / "theirs", "127.0.0.1"], check=True)
-    files = f"ca={certificates}/ca.crt&cert={tmp_path}/theirs/collector.crt&key={tmp_path}/theirs/collector.key"
+    files = (
+        f"ca={certificates}/ca.crt&cert={tmp_path}/theirs/collector.crt&key={tmp_path}/theirs/collector.key"
+    )
     store = f"sqlite:///{tmp_path / 'picks.db'}"
     for options in (files, f"ca={certificates}/ca.crt"):
         stranger = collecting(f"mqtts://127.0.0.1:{secured.port}?{options}", "--store", store)

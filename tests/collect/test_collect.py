@@ -44,7 +44,9 @@ def in_order(picks):
 def test_every_pick_is_stored_once_with_all_it_says(broker, collecting, store_url, opened):
     collector = collecting(url(broker), "--store", store_url)
     collector.wait_until_connected()
-    full = replace(PICK, id="full", polarity="up", polarity_prob=0.75, clock_sigma=0.005, status="preliminary")
+    full = replace(
+        PICK, id="full", polarity="up", polarity_prob=0.75, clock_sigma=0.005, status="preliminary"
+    )
     sent = [*picks_of(40), *picks_of(30, "XX.OTHER."), full, replace(PICK, id="bare", snr_db=None)]
     with publisher(broker.port) as station:
         station.send_picks(sent)
@@ -56,7 +58,9 @@ def test_every_pick_is_stored_once_with_all_it_says(broker, collecting, store_ur
     assert "93 picks: 73 stored, 20 duplicates; 0 messages refused" in collector.stop()
 
 
-def test_a_collector_killed_again_and_again_loses_and_doubles_nothing(broker, collecting, sqlite_url, in_sqlite):
+def test_a_collector_killed_again_and_again_loses_and_doubles_nothing(
+    broker, collecting, sqlite_url, in_sqlite
+):
     sent = picks_of(900)
     chance = random.Random(7)
     started = collecting(url(broker), "--store", sqlite_url)
@@ -176,7 +180,9 @@ def test_hostile_messages_are_refused_counted_and_stop_nothing(broker, collectin
     assert float(lines["edge_collect_connected"]) == 1
     assert float(lines['edge_collect_last_seen_timestamp_seconds{station="XX.TEST.00"}']) > 1.7e9
     said = collector.stop()
-    told = Counter(line.partition("refused (")[2].partition(";")[0] for line in said.splitlines() if "refused (" in line)
+    told = Counter(
+        line.partition("refused (")[2].partition(";")[0] for line in said.splitlines() if "refused (" in line
+    )
     assert told == dict.fromkeys([*HOSTILE, "topic"], 1)
     assert "13 messages refused" in said
 
@@ -188,7 +194,10 @@ def test_hostile_messages_are_refused_counted_and_stop_nothing(broker, collectin
         (["mqtt://me:secret@localhost"], "no passwords in URLs"),
         (["mqtt://localhost?ca=ca.crt"], "no option 'ca'"),
         (["mqtts://localhost?ca=ca.crt"], "ca=ca.crt cannot be read"),
-        (["mqtt://localhost", "--store", "mysql://localhost/picks"], "'mysql://localhost/picks' is no store: "),
+        (
+            ["mqtt://localhost", "--store", "mysql://localhost/picks"],
+            "'mysql://localhost/picks' is no store: ",
+        ),
         (["mqtt://localhost", "--store", "sqlite:///no/folder/picks.db"], "cannot open the store: "),
         (["export", "--format", "scml", "--out", "no/such/folder/x"], "No such file or directory"),
         (["associate", "--stations", "none.csv"], "none.csv"),
