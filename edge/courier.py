@@ -74,6 +74,8 @@ class Courier:
             try:
                 self._step()
             except (LinkError, OSError) as error:
+                if self._stop.is_set():
+                    break
                 self._fail(error)
                 self._stop.wait(random.uniform(0.5, 1.0) * retry_s)
                 retry_s = min(2 * retry_s, _LAST_RETRY_S)
