@@ -19,6 +19,7 @@ from edge.archive import holds_miniseed, open_archive, portions
 from edge.backend import BackendError
 from edge.capture import find_capture
 from edge.cells import PHASES
+from edge.config import add_config_argument, with_config
 from edge.line import Line, add_line_arguments, declared
 from edge.model import DEFAULT_MODEL, StationNetwork, load_model, model_path
 from edge.outbox import OutboxError
@@ -51,8 +52,12 @@ examples:
       a second; captured bytes of a digitizer that sends UTC (GCF files, datacasts) are replayed as well
   edge-pick --replay event.mseed --p-threshold 0.2
       more P picks, more of them false; the model's card gives the default
+  edge-pick --device /dev/ttyUSB0 --station AM.SHED.00 --uplink mqtt://broker
+      every pick delivered, through an outbox that survives kills, power cuts and dead links
   edge-pick doctor --device /dev/ttyUSB0
       nothing picked? what arrives, what it is, and what to do about it
+  edge-pick status
+      how those that run here are doing
 
 Stations with one or two components are picked with the others at zero. Ctrl-C or SIGTERM ends cleanly:
 what has arrived is picked before the program returns.
@@ -88,8 +93,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--model", type=model_path, default=DEFAULT_MODEL,
         help="lppn-tiny, lppn (default), lppn-large, or a .tflite with its card beside it",
     )  # fmt: skip
+    add_config_argument(parser)
     parser.add_argument("--version", action="version", version=f"edge-pick {version('edge-pick')}")
-    return parser.parse_args(arguments)
+    return parser.parse_args(with_config(parser, sys.argv[1:] if arguments is None else arguments))
 
 
 def _probability(text: str) -> float:

@@ -15,11 +15,13 @@ Report = Callable[[str], None]
 
 _FIRST_RETRY_S, _LAST_RETRY_S = 1.0, 60.0
 _TICK_S = 1.0
+_AGAIN_MAX = 500
 _TELL_S = 60.0
 
 
 class Courier:
-    """Sends in order; what the peer has acknowledged is let go of once the link's `settle_s` have passed.
+    """Sends in order; what the peer has acknowledged is let go of once the link's `settle_s` have passed, or
+    500 more picks.
 
     A link that fails is tried again after 1 s, growing to 60 s, less up to a half by chance so that a network
     of stations does not come back in one moment. After a failure everything that has not settled is sent
@@ -74,6 +76,8 @@ class Courier:
             try:
                 self._step()
             except (LinkError, OSError) as error:
+                if self._stop.is_set():
+                    break
                 self._fail(error)
                 self._stop.wait(random.uniform(0.5, 1.0) * retry_s)
                 retry_s = min(2 * retry_s, _LAST_RETRY_S)
@@ -93,14 +97,23 @@ class Courier:
         else:
             self._link.tend()
         now_s = self._monotonic()
-        while self._settling and now_s - self._settling[0][0] >= self._link.settle_s:
-            self._released = self._settling.popleft()[1]
-            self._outbox.release(self.name, self._released)
+        self._settle(now_s)
         state = self._vitals.state
         due = self._told is None or state != self._told[1] or now_s - self._told[0] >= _TELL_S
         if due and self._vitals.station:
             self._link.tell(self._vitals.status())
             self._told = now_s, state
+
+    def _settle(self, now_s: float) -> None:
+        released = self._released
+        while self._settling:
+            acknowledged_s, seq = self._settling[0]
+            if now_s - acknowledged_s < self._link.settle_s and self._sent - seq < _AGAIN_MAX:
+                break
+            self._settling.popleft()
+            self._released = seq
+        if self._released > released:
+            self._outbox.release(self.name, self._released)
 
     def _send(self, entries: list[Entry]) -> None:
         fit: list[tuple[int, Letter]] = []

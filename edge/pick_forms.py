@@ -146,6 +146,13 @@ FORMS: Mapping[str, Callable[[Pick], bytes]] = {
 }
 
 
+def form_of(name: str) -> Callable[[Pick], bytes]:
+    """What writes the form of that name. ValueError names those there are."""
+    if name not in FORMS:
+        raise ValueError(f"no form {name!r} of a pick; there are {', '.join(FORMS)}")
+    return FORMS[name]
+
+
 def _pick(
     flags: int,
     update: int,

@@ -11,8 +11,13 @@ from edge.courier import Courier, Report
 from edge.outbox import Outbox
 from edge.pick import Pick
 from edge.sinks.address import Address, AddressError, parse_address
+from edge.sinks.earthworm import EarthwormLink
+from edge.sinks.file import FileLink
+from edge.sinks.http import HttpLink
 from edge.sinks.link import Link
+from edge.sinks.lora import LoraLink
 from edge.sinks.mqtt import MqttLink
+from edge.sinks.udp import UdpLink
 from edge.status import Queue
 from edge.vitals import Vitals
 
@@ -20,7 +25,10 @@ _LAST_S = 5.0
 """At the end the peers have so long for the next acknowledgement."""
 _JOIN_S = 3.0
 _LOOK_S = 0.05
-SCHEMES = "mqtt[s]://HOST"
+SCHEMES = (
+    "mqtt[s]://HOST, http[s]://HOST/PATH, udp://HOST:PORT, tcp://:PORT (Earthworm), serial:///dev/… (LoRa), "
+    "file:///PATH"
+)
 
 
 def add_uplink_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,4 +122,14 @@ def open_link(address: Address, station: str | None, installation: str, stop: th
     match address.scheme:
         case "mqtt" | "mqtts":
             return MqttLink(address, station, installation, stop)
+        case "http" | "https":
+            return HttpLink(address)
+        case "udp":
+            return UdpLink(address)
+        case "tcp":
+            return EarthwormLink(address)
+        case "serial":
+            return LoraLink(address, stop)
+        case "file":
+            return FileLink(address)
     raise AddressError(f"{address.name}: no uplink {address.scheme}://; there are {SCHEMES}")

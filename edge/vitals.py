@@ -77,8 +77,8 @@ class Vitals:
             notify("READY=1")
         if self._beat_s is None or now_s - self._beat_s >= _BEAT_S:
             self._beat_s = now_s
-            notify(f"WATCHDOG=1\nSTATUS={self.state}")
             self._write()
+            notify(f"WATCHDOG=1\nSTATUS={self.state}")
 
     def picked(self, pick: Pick) -> None:
         """Counts a pick that is final."""

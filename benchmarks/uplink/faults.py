@@ -1,5 +1,5 @@
-"""What may fail between a station and its collector, done to a real broker, a real `edge-collect`, and an edge-pick:
-the program, or its uplink alone.
+"""What may fail between a station and its collector, done to a real broker, a real `edge-collect`, and to
+edge-pick: the program, or its uplink alone.
 
 Every function does one of them and returns how often, and the picks that the collector must hold in the end.
 """

@@ -1,6 +1,7 @@
 """Where a link goes, from its URL."""
 
 import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,3 +75,16 @@ def parse_address(url: str) -> Address:
         user=None if parts.username is None else unquote(parts.username),
         options=dict(parse_qsl(parts.query, keep_blank_values=True)),
     )
+
+
+def tls_context(address: Address) -> ssl.SSLContext:
+    """The peer must show a certificate of the option `ca`, or of a CA that this computer trusts, for its host
+    name; `cert` and `key` are ours. AddressError for files that are none."""
+    ca, cert, key = (address.file(option) for option in ("ca", "cert", "key"))
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        if cert:
+            context.load_cert_chain(cert, key)
+    except (ssl.SSLError, OSError) as error:
+        raise AddressError(f"{address.name}: ca, cert or key: {error}") from error
+    return context

@@ -6,12 +6,11 @@ Topics are seis/v1/NET/STA/LOC/pick (QoS 1), …/status (QoS 1, retained, with a
 
 import queue
 import re
-import ssl
 import threading
 from collections.abc import Sequence
 from typing import Any
 
-from edge.sinks.address import Address, AddressError
+from edge.sinks.address import Address, AddressError, tls_context
 from edge.sinks.link import Letter, Link, LinkError, NotTakenError
 from edge.status import State, Status
 
@@ -56,7 +55,7 @@ class MqttLink(Link):
         self._installation = installation
         self._stop = stop
         self._password = address.password()
-        self._tls = _tls(address) if address.scheme == "mqtts" else None
+        self._tls = tls_context(address) if address.scheme == "mqtts" else None
         self._client: client.Client | None = None
         self._window = _WINDOW  # messages on their way, as the broker allows
         self._answers: queue.SimpleQueue[tuple[str, int, Any]] = queue.SimpleQueue()
@@ -173,15 +172,3 @@ class MqttLink(Link):
 
 def _not_taken(reason: Any) -> bool:
     return bool(reason.value == _NOBODY_LISTENS or reason.value >= _FAILURE)
-
-
-def _tls(address: Address) -> ssl.SSLContext:
-    """The broker must show a certificate of `ca`, or of a CA that this computer trusts, for its host name."""
-    ca, cert, key = (address.file(option) for option in ("ca", "cert", "key"))
-    try:
-        context = ssl.create_default_context(cafile=ca)
-        if cert:
-            context.load_cert_chain(cert, key)
-    except (ssl.SSLError, OSError) as error:
-        raise AddressError(f"{address.name}: ca, cert or key: {error}") from error
-    return context
