@@ -4,7 +4,6 @@ A message that was not acknowledged when the line or this program broke is sent 
 session of the same name, which it keeps for `SESSION_S`.
 """
 
-import ssl
 import sys
 import threading
 import time
@@ -21,7 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from collect.admit import PREFIX
-from edge.sinks.address import Address, AddressError
+from edge.sinks.address import Address, AddressError, tls_context
 
 Report = Callable[[str], None]
 PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -90,7 +89,7 @@ class Broker:
         if address.user:
             self._client.username_pw_set(address.user, address.password())
         if address.scheme == "mqtts":
-            self._client.tls_set_context(_tls(address))
+            self._client.tls_set_context(tls_context(address))
 
     @property
     def connected(self) -> bool:
@@ -178,14 +177,3 @@ class Broker:
         if line not in self._told:  # once, not at each attempt
             self._told.add(line)
             self._report(line)
-
-
-def _tls(address: Address) -> ssl.SSLContext:
-    ca, cert, key = (address.file(option) for option in ("ca", "cert", "key"))
-    try:
-        context = ssl.create_default_context(cafile=ca)
-        if cert:
-            context.load_cert_chain(cert, key)
-    except OSError as error:  # ssl's own errors are some as well
-        raise AddressError(f"{address.name}: ca, cert or key: {error}") from error
-    return context

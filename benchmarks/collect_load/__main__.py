@@ -154,8 +154,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "",
         table(rows),
         "",
-        "Command: `python -m benchmarks.collect_load`. The receiver has one core; the broker, the stations and "
-        "the database share what there is. Delays are from sending to commit.",
+        "Command: `python -m benchmarks.collect_load`. The receiver has one core; the broker, the stations "
+        "and the database share what there is. Delays are from sending to commit.",
         "",
     ]
     print("\n".join(said))

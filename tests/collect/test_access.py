@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from network import PICK, mosquitto, picks_of, publisher, topic_of, wait_for
 
+pytest.importorskip("sqlalchemy", reason="the receiving end needs the [collect] extra")
 from collect.store import Store
-from tests.collect.conftest import PICK, mosquitto, picks_of, publisher, topic_of, wait_for
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 ALL = (0, 2**62)

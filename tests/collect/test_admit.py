@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from network import PICK, topic_of
 
+pytest.importorskip("sqlalchemy", reason="the receiving end needs the [collect] extra")
 from collect.admit import PAYLOAD_MAX, REASONS, RefusedError, admit
 from collect.store import Store
 from edge.pick import Pick
-from tests.collect.conftest import PICK, topic_of
 
 TOPIC = topic_of(PICK.station)
 WIRE = json.loads(PICK.to_json())

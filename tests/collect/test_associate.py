@@ -5,12 +5,13 @@ from dataclasses import replace
 from math import cos, hypot, radians, sqrt
 
 import pytest
+from network import PICK
 
+pytest.importorskip("sqlalchemy", reason="the receiving end needs the [collect] extra")
 from collect.associate import KM_PER_DEGREE, Layer, read_layers
 from collect.cli import main
 from collect.store import Store
 from edge.pick import NS
-from tests.collect.conftest import PICK
 
 VP, VS = 6.0, 3.46
 ALL = (0, 2**62)

@@ -6,10 +6,11 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from network import PICK, picks_of, publisher, topic_of, wait_for
 
+pytest.importorskip("sqlalchemy", reason="the receiving end needs the [collect] extra")
 from benchmarks.uplink.broker import free_port
 from collect.store import Store
-from tests.collect.conftest import PICK, picks_of, publisher, topic_of, wait_for
 
 ALL = (0, 2**62)
 

@@ -6,12 +6,13 @@ from dataclasses import replace
 from importlib.resources import files
 
 import pytest
+from network import PICK
 
+pytest.importorskip("sqlalchemy", reason="the receiving end needs the [collect] extra")
 from collect.cli import main
 from collect.exports.reading import uncertainty_s, weight_code
 from collect.store import Arrival, Event, Store
 from edge.pick import NS, parse_time
-from tests.collect.conftest import PICK
 
 T0 = parse_time("2026-11-20T23:41:00Z")
 P = replace(PICK, id="p0", time_ns=T0 + 1_234_567_000, polarity="up", clock_sigma=0.12)

@@ -2,6 +2,7 @@
 
 import pytest
 
+pytest.importorskip("sqlalchemy", reason="the receiving end needs the [collect] extra")
 from collect.stations import read_sites
 
 CSV = "station,latitude,longitude,elevation_m\nXX.A,46.5,8.25,1200\nXX.B.00,-46,190.5,-3\n"

@@ -4,13 +4,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from network import PICK, picks_of
+
+pytest.importorskip("sqlalchemy", reason="the receiving end needs the [collect] extra")
 from sqlalchemy import create_engine
 
 from collect.schema import STAMP
 from collect.store import Arrival, Event, Store, StoreError
-from tests.collect.conftest import PICK, picks_of
 
 ALL = (0, 2**62)
 
@@ -22,6 +24,7 @@ def store(store_url):
     opened.close()
 
 
+@settings(max_examples=30)
 @given(st.lists(st.lists(st.integers(0, 5), max_size=4), max_size=4))
 def test_the_highest_update_stays_and_of_equal_ones_the_first(batches):
     store = Store("sqlite://")
