@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from typing import Any
@@ -32,7 +33,8 @@ SESSION_S = 30 * 86_400
 IN_FLIGHT = 2000
 """Messages that the broker may send ahead of their acknowledgement."""
 WAITING_MAX = 2 * IN_FLIGHT
-"""Messages in memory; those beyond `IN_FLIGHT` have QoS 0, which no acknowledgement holds back."""
+"""Messages in memory; those beyond `IN_FLIGHT` have QoS 0, which no acknowledgement holds back, or came to
+a session that a broker has forgotten since."""
 MESSAGE_MAX = 65_536
 """Bytes; the broker keeps longer ones to itself."""
 KEEP_ALIVE_S = 30
@@ -140,6 +142,8 @@ class Broker:
             )
             return
         self._since_s = time.monotonic()
+        if flags.session_present:
+            self._leave_out_what_comes_again()
         client.subscribe([(topic, SubscribeOptions(qos)) for topic, qos in self._topics.items()])
         kept = "its session was kept" if flags.session_present else "a new session"
         self._tell(f"{self._address.name}: connected as {self._name}, {kept}")
@@ -172,6 +176,17 @@ class Broker:
             self._waiting.put_nowait(arrived)
         except Full:
             self.lost += 1
+
+    def _leave_out_what_comes_again(self) -> None:
+        # Or each new connection would fill memory further while the store cannot take anything.
+        kept = []
+        with suppress(Empty):
+            while True:
+                message = self._waiting.get_nowait()
+                if not message.qos:
+                    kept.append(message)
+        for message in kept:
+            self._waiting.put_nowait(message)
 
     def _tell(self, line: str) -> None:
         if line not in self._told:  # once, not at each attempt
