@@ -39,7 +39,7 @@ def test_what_comes_again_over_a_new_connection_is_not_held_twice(broker, networ
     with publisher(broker.port) as station:
         station.send_picks(sent[:100])
         wait_for(lambda: receiver.waiting == 100)
-        for n in range(2):
+        for _ in range(2):
             network.cut()
             wait_for(lambda: not receiver.connected)
             network.mend()
