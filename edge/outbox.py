@@ -20,7 +20,8 @@ MAX_PICKS = 100_000
 MAX_AGE_S = 30 * 86_400.0
 _LUMP = 100
 """Of too many, this part of the most is dropped at once: sorting for every pick would be slow."""
-_CHECKPOINT_PAGES = 64
+_PAGE_BYTES, _CHECKPOINT_PAGES = 1024, 256
+"""Every pick rewrites some pages: small ones write half as much."""
 _MAY_PASS = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 """A disk fails so, and may recover; other errors are a wrong path."""
 
@@ -239,6 +240,7 @@ class Outbox:
     def _open(self) -> None:
         db = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
+            db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # of a new file
             db.execute("PRAGMA locking_mode = EXCLUSIVE")
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
