@@ -1,7 +1,7 @@
 """What may enter the store: a message's topic and payload are taken apart here, and nowhere else.
 
 Whoever may publish can send anything. What passes is a pick whose every field is of a form and size that
-each database can hold; all else is `Refused` for one of the `REASONS`.
+each database can hold; all else is `RefusedError` for one of the `REASONS`.
 """
 
 import re
@@ -11,8 +11,8 @@ from typing import Literal, get_args
 from edge.pick import Pick, parse_time
 
 Reason = Literal["topic", "oversized", "malformed", "range", "station"]
-"""topic: not seis/v1/NET/STA/LOC/pick. oversized: longer than `PAYLOAD_MAX`. malformed: not the JSON form of a
-pick. range: a value that no pick has. station: another station than its topic's."""
+"""topic: not seis/v1/NET/STA/LOC/pick. oversized: longer than `PAYLOAD_MAX`. malformed: not the JSON form
+of a pick. range: a value that no pick has. station: another station than its topic's."""
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 PREFIX = "seis/v1"
@@ -20,9 +20,8 @@ NO_LOCATION = "--"
 PAYLOAD_MAX = 4096
 """Bytes; a pick has about 450."""
 
-_CODE = "[A-Z0-9]{1,8}"
-_LOCATION = "[A-Z0-9-]{1,8}"
-_TOPIC = re.compile(rf"{PREFIX}/({_CODE})/({_CODE})/({_LOCATION})/([a-z]{{1,16}})")
+_CODE = "[A-Za-z0-9_-]{1,8}"
+_TOPIC = re.compile(rf"{PREFIX}/({_CODE})/({_CODE})/({_CODE})/([a-z]{{1,16}})")
 _ID = re.compile("[0-9A-Za-z_-]{1,64}")
 _CHANNEL = re.compile("[A-Z0-9]{1,8}")
 _EARLIEST_NS = parse_time("1970-01-01T00:00:00Z")
@@ -30,7 +29,7 @@ _LATEST_NS = parse_time("2200-01-01T00:00:00Z")
 _TEXT_MAX = 100
 
 
-class Refused(ValueError):
+class RefusedError(ValueError):
     """A message that is not stored, for one of the `REASONS`; the text says more."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -39,30 +38,33 @@ class Refused(ValueError):
 
 
 def read_topic(topic: str) -> tuple[str, str]:
-    """Station (NET.STA.LOC, LOC empty for `--`) and last word of a topic. Refused if it is not one of ours."""
+    """Station (NET.STA.LOC, LOC empty for `--`) and last word of a topic. RefusedError if it is not one of
+    ours."""
     match = _TOPIC.fullmatch(topic)
     if match is None:
-        raise Refused("topic", f"topic {topic[:80]!r} is not {PREFIX}/NET/STA/LOC/pick")
+        raise RefusedError("topic", f"topic {topic[:80]!r} is not {PREFIX}/NET/STA/LOC/pick")
     network, station, location, kind = match.groups()
     return f"{network}.{station}.{'' if location == NO_LOCATION else location}", kind
 
 
 def admit(topic: str, payload: bytes) -> Pick:
-    """The pick in a message. Refused, with the reason, if it is not one that can be stored."""
+    """The pick in a message. RefusedError, with the reason, if it is not one that can be stored."""
     station, kind = read_topic(topic)
     if kind != "pick":
-        raise Refused("topic", f"{station}: no pick is expected in a topic that ends in {kind!r}")
+        raise RefusedError("topic", f"{station}: no pick is expected in a topic that ends in {kind!r}")
     if len(payload) > PAYLOAD_MAX:
-        raise Refused("oversized", f"{station}: {len(payload)} bytes, of {PAYLOAD_MAX} that a pick may have")
+        raise RefusedError(
+            "oversized", f"{station}: {len(payload)} bytes, of {PAYLOAD_MAX} that a pick may have"
+        )
     try:
         pick = Pick.from_json(payload.decode())
     except ValueError as error:  # bytes that are no text are one as well
-        raise Refused("malformed", f"{station}: {error}") from error
+        raise RefusedError("malformed", f"{station}: {error}") from error
     if pick.station != station:
-        raise Refused("station", f"{station}: sent a pick of {pick.station[:40]!r}")
+        raise RefusedError("station", f"{station}: sent a pick of {pick.station[:40]!r}")
     for name, fits in _STORABLE.items():
         if not fits(pick):
-            raise Refused("range", f"{station}: {name} cannot be {getattr(pick, name)!r:.40}")
+            raise RefusedError("range", f"{station}: {name} cannot be {getattr(pick, name)!r:.40}")
     return pick
 
 

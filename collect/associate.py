@@ -1,6 +1,7 @@
 """edge-collect associate: events of the stored picks, by PyOcto (Münchmeyer, Seismica 2024).
 
-Locations are PyOcto's own, good for finding out which picks belong together; a locator should have the last word.
+Locations are PyOcto's own, good for finding out which picks belong together; a locator should have the last
+word.
 """
 
 import argparse
@@ -38,8 +39,8 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What counts as an event: at least `picks` onsets, three of them P and two S, no deeper than `depth_km`, in
-    ground of these `layers`; one layer alone is all the ground."""
+    """What counts as an event: at least `picks` onsets, three of them P and two S, no deeper than
+    `depth_km`, in ground of these `layers`; one layer alone is all the ground."""
 
     layers: tuple[Layer, ...]
     depth_km: float = 50.0
@@ -68,8 +69,8 @@ def run_associate(args: argparse.Namespace, store: Store, report: Callable[[str]
     picks = store.picks(args.begin, args.end)
     placed = [pick for pick in picks if _place(pick) in sites]
     if len(placed) < len(picks):
-        unknown = sorted({_place(pick) for pick in picks} - set(sites))
-        report(f"{len(picks) - len(placed)} picks of stations that are not in {args.stations}: {', '.join(unknown[:10])}")
+        unknown = ", ".join(sorted({_place(pick) for pick in picks} - set(sites))[:10])
+        report(f"{len(picks) - len(placed)} picks of stations that are not in {args.stations}: {unknown}")
     events = associate(placed, sites, search)
     store.replace_events(args.begin, args.end, events)
     if args.out:
@@ -121,7 +122,12 @@ def associate(picks: Sequence[Pick], sites: Mapping[str, Site], search: Search) 
         stations = associator.transform_stations(
             pandas.DataFrame(
                 [
-                    {"id": site.station, "latitude": site.latitude, "longitude": site.longitude, "elevation": site.elevation_m}
+                    {
+                        "id": site.station,
+                        "latitude": site.latitude,
+                        "longitude": site.longitude,
+                        "elevation": site.elevation_m,
+                    }
                     for site in sites.values()
                 ]
             )
@@ -164,7 +170,9 @@ def _velocity_model(search: Search, area: _Area, folder: Path) -> Any:
         only = search.layers[0]
         return pyocto.VelocityModel0D(only.vp, only.vs, TOLERANCE_S)
     path = folder / "travel-times"
-    rows = pandas.DataFrame([{"depth": layer.depth_km, "vp": layer.vp, "vs": layer.vs} for layer in search.layers])
+    rows = pandas.DataFrame(
+        [{"depth": layer.depth_km, "vp": layer.vp, "vs": layer.vs} for layer in search.layers]
+    )
     pyocto.VelocityModel1D.create_model(rows, GRID_KM, area.diagonal_km + 10, search.depth_km + 10, path)
     return pyocto.VelocityModel1D(path, TOLERANCE_S)
 

@@ -1,20 +1,16 @@
-"""The line to the broker: MQTT 5, a shared subscription, and acknowledgement only when told.
+"""The line to the broker: MQTT 5, and acknowledgement only when told.
 
 A message that was not acknowledged when the line or this program broke is sent again by the broker, to the
 session of the same name, which it keeps for `SESSION_S`.
 """
 
-import os
-import ssl
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -24,11 +20,12 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from collect.admit import PREFIX
+from edge.sinks.address import Address, AddressError, tls_context
 
 Report = Callable[[str], None]
 PORTS = {"mqtt": 1883, "mqtts": 8883}
-GROUP = "edge-collect"
-TOPICS = {f"$share/{GROUP}/{PREFIX}/+/+/+/pick": 1, f"$share/{GROUP}/{PREFIX}/+/+/+/health": 0}
+OPTIONS = {"mqtt": ("password-file",), "mqtts": ("password-file", "ca", "cert", "key")}
+TOPICS = {f"{PREFIX}/+/+/+/pick": 1, f"{PREFIX}/+/+/+/health": 0}
 """What is subscribed to, and at which QoS."""
 SESSION_S = 30 * 86_400
 """How long the broker keeps what it has for a collector that is away."""
@@ -40,49 +37,10 @@ MESSAGE_MAX = 65_536
 """Bytes; the broker keeps longer ones to itself."""
 KEEP_ALIVE_S = 30
 RECONNECT_MAX_S = 60
-PASSWORD_VARIABLE = "EDGE_COLLECT_PASSWORD"  # noqa: S105
 BRIEF_S = 5
 """Two of one name end each other's connections as soon as they are made."""
 STABLE_S = 60
 """A connection that lasted so long makes its end, and the next beginning, worth telling again."""
-
-
-class BrokerError(Exception):
-    """The broker cannot be used, and waiting would not help; one line says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where the broker is and how it is spoken to. `ca`: the authority that its certificate must be signed by,
-    None for those of the system. `certificate`, `key`: this collector's own. The password is only ever read from
-    the environment, where no list of processes shows it."""
-
-    host: str
-    port: int
-    tls: bool
-    user: str | None = None
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-
-    @classmethod
-    def from_url(
-        cls, url: str, ca: Path | None = None, certificate: Path | None = None, key: Path | None = None
-    ) -> "Address":
-        """mqtt://[user@]host[:port] or mqtts://… ValueError says what is wrong with it."""
-        parts = urlsplit(url)
-        if parts.scheme not in PORTS or not parts.hostname or parts.path not in ("", "/"):
-            raise ValueError(f"{url!r} is no broker: mqtt://host:1883 or mqtts://host:8883")
-        if parts.password is not None:
-            raise ValueError(f"a password in a URL is for all to see: set {PASSWORD_VARIABLE} instead")
-        tls = parts.scheme == "mqtts"
-        if not tls and (ca or certificate or key):
-            raise ValueError("certificates are for mqtts://, not mqtt://")
-        user = unquote(parts.username) if parts.username else None
-        return cls(parts.hostname, parts.port or PORTS[parts.scheme], tls, user, ca, certificate, key)
-
-    def __str__(self) -> str:
-        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +55,21 @@ class Message:
 
 
 class Broker:
-    """Messages of the network, taken in turn and acknowledged when told. `report` gets a line for each change
-    of state. `lost`: messages of QoS 0 that found no room."""
+    """Messages of the network, taken in turn and acknowledged when told. `report` gets a line for each
+    change of state. `lost`: messages of QoS 0 that found no room."""
 
-    def __init__(self, address: Address, name: str, report: Report) -> None:
-        """`name`: of this collector's session; no two may have one name. BrokerError where a certificate cannot
-        be used."""
-        self.address = address
+    def __init__(self, address: Address, name: str, report: Report, share: str | None = None) -> None:
+        """`address`: mqtt://[user@]host[:port] or mqtts://…, with the options that edge-pick has for it.
+        `name`: of this collector's session; no two may have one name. `share`: each message goes to one of
+        the collectors that share it under this name; without, to every collector. AddressError if the
+        address cannot be used."""
+        if address.scheme not in PORTS or not address.host or address.path not in ("", "/"):
+            raise AddressError(f"{address.name} is no broker: mqtt://host:1883 or mqtts://host:8883")
+        address.allow(*OPTIONS[address.scheme])
+        prefix = f"$share/{share}/" if share else ""
+        self._topics = {f"{prefix}{topic}": qos for topic, qos in TOPICS.items()}
         self.lost = 0
+        self._address = address
         self._name = name
         self._report = report
         self._waiting: Queue[Message] = Queue(WAITING_MAX)
@@ -122,9 +87,9 @@ class Broker:
         self._client.on_message = self._arrived
         self._client.reconnect_delay_set(1, RECONNECT_MAX_S)
         if address.user:
-            self._client.username_pw_set(address.user, os.environ.get(PASSWORD_VARIABLE))
-        if address.tls:
-            self._client.tls_set_context(_tls(address))
+            self._client.username_pw_set(address.user, address.password())
+        if address.scheme == "mqtts":
+            self._client.tls_set_context(tls_context(address))
 
     @property
     def connected(self) -> bool:
@@ -137,13 +102,12 @@ class Broker:
 
     def start(self) -> None:
         """Connects in the background, again and again until the broker is there."""
-        properties = Properties(PacketTypes.CONNECT)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = SESSION_S
         properties.ReceiveMaximum = IN_FLIGHT
         properties.MaximumPacketSize = MESSAGE_MAX
-        self._client.connect_async(
-            self.address.host, self.address.port, KEEP_ALIVE_S, clean_start=False, properties=properties
-        )
+        host, port = self._address.host, self._address.port or PORTS[self._address.scheme]
+        self._client.connect_async(host, port, KEEP_ALIVE_S, clean_start=False, properties=properties)
         self._client.loop_start()
 
     def take(self, most: int, timeout_s: float) -> list[Message]:
@@ -171,21 +135,25 @@ class Broker:
 
     def _connected(self, client: Client, _: Any, flags: Any, code: ReasonCode, __: Any) -> None:
         if code.is_failure:
-            self._tell(f"{self.address}: refused ({code}), trying again; check user, password and certificate")
+            self._tell(
+                f"{self._address.name}: refused ({code}), trying again; check user, password and certificate"
+            )
             return
         self._since_s = time.monotonic()
-        client.subscribe([(topic, SubscribeOptions(qos)) for topic, qos in TOPICS.items()])
+        client.subscribe([(topic, SubscribeOptions(qos)) for topic, qos in self._topics.items()])
         kept = "its session was kept" if flags.session_present else "a new session"
-        self._tell(f"{self.address}: connected as {self._name}, {kept}")
+        self._tell(f"{self._address.name}: connected as {self._name}, {kept}")
 
     def _subscribed(self, client: Client, _: Any, __: int, codes: list[ReasonCode], ___: Any) -> None:
-        for topic, code in zip(TOPICS, codes, strict=True):
+        for topic, code in zip(self._topics, codes, strict=True):
             if code.is_failure:
-                self._tell(f"{self.address}: may not read {topic} ({code}); check the broker's access list")
+                self._tell(
+                    f"{self._address.name}: may not read {topic} ({code}); check the broker's access list"
+                )
 
     def _unreachable(self, client: Client, _: Any) -> None:
         # paho calls this while it handles what went wrong.
-        self._tell(f"{self.address}: {sys.exception()}; trying again")
+        self._tell(f"{self._address.name}: {sys.exception()}; trying again")
 
     def _disconnected(self, client: Client, _: Any, __: Any, code: ReasonCode, ___: Any) -> None:
         with self._lock:
@@ -196,10 +164,10 @@ class Broker:
         if lasted_s > STABLE_S:
             self._told.clear()
         hint = f"; is another collector called {self._name} as well?" if lasted_s < BRIEF_S else ""
-        self._tell(f"{self.address}: connection lost ({code}), trying again{hint}")
+        self._tell(f"{self._address.name}: connection lost ({code}), trying again{hint}")
 
     def _arrived(self, client: Client, _: Any, message: MQTTMessage) -> None:
-        arrived = Message(message.topic, message.payload, message.qos, message.mid, self._line)
+        arrived = Message(message.topic, bytes(message.payload), message.qos, message.mid, self._line)
         try:
             self._waiting.put_nowait(arrived)
         except Full:
@@ -209,14 +177,3 @@ class Broker:
         if line not in self._told:  # once, not at each attempt
             self._told.add(line)
             self._report(line)
-
-
-def _tls(address: Address) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=address.ca)
-        if address.certificate:
-            context.load_cert_chain(address.certificate, address.key)
-    except OSError as error:  # ssl's own errors are some as well
-        files = ", ".join(str(file) for file in (address.ca, address.certificate, address.key) if file)
-        raise BrokerError(f"cannot use {files}: {error}") from error
-    return context

@@ -7,13 +7,13 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 
 from edge.pick import parse_time
+from edge.sinks.address import PASSWORD_VARIABLE, parse_address
 
 try:
     from collect.associate import add_associate_arguments, run_associate
-    from collect.broker import PASSWORD_VARIABLE, Address, Broker, BrokerError
+    from collect.broker import Broker
     from collect.collector import Collector
     from collect.exports.cli import add_export_arguments, run_export
     from collect.metrics import Counts, serve
@@ -29,9 +29,9 @@ EPILOG = f"""\
 examples:
   edge-collect mqtt://localhost
       into picks.db, in the working directory
-  edge-collect mqtts://collector@broker.example.org --ca ca.pem --store postgresql+psycopg://picks@db/picks
-      the broker's password comes from {PASSWORD_VARIABLE}; several collectors share the load, each
-      with a --name of its own
+  edge-collect 'mqtts://broker.example.org?ca=ca.crt&cert=collector.crt&key=collector.key' \\
+      --store postgresql+psycopg://picks@db/picks
+      with a certificate; the password of mqtts://USER@… comes from ?password-file=FILE or {PASSWORD_VARIABLE}
   edge-collect export --format quakeml --from 2026-11-20 --to 2026-11-21 --out picks.xml
       a day of picks; edge-collect export --help lists the formats
   edge-collect associate --stations stations.csv --from 2026-11-20 --out events.xml
@@ -49,17 +49,21 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("broker", metavar="URL", help="mqtt://[user@]host[:port] or mqtts://…")
+    parser.add_argument("broker", metavar="URL", help="mqtt://[user@]host[:port] or mqtts://…[?ca=…]")
     _add_store(parser)
     parser.add_argument(
         "--name", default=f"edge-collect-{socket.gethostname()}",
         help="of this collector's session at the broker, which keeps its picks while it is away "
         "(default: edge-collect-HOSTNAME)",
     )  # fmt: skip
-    parser.add_argument("--ca", type=Path, metavar="FILE", help="who must have signed the broker's certificate")
-    parser.add_argument("--cert", type=Path, metavar="FILE", help="this collector's certificate")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="the key of --cert")
-    parser.add_argument("--metrics", type=_listen, metavar="[HOST]:PORT", help="answer Prometheus there, e.g. :9109")
+    parser.add_argument(
+        "--share", type=_group, metavar="GROUP",
+        help="divide the picks among the collectors that give the same GROUP (default: each collector has "
+        "all); a secret, where the broker does not check who subscribes, as Mosquitto does not",
+    )  # fmt: skip
+    parser.add_argument(
+        "--metrics", type=_listen, metavar="[HOST]:PORT", help="answer Prometheus there, e.g. :9109"
+    )
     return parser.parse_args(arguments)
 
 
@@ -74,7 +78,9 @@ def parse_work(arguments: Sequence[str]) -> argparse.Namespace:
             "--from", dest="begin", type=_time, metavar="TIME", default=_time("1970-01-01"),
             help="from then on, ISO 8601, UTC unless it says otherwise",
         )  # fmt: skip
-        kind.add_argument("--to", dest="end", type=_time, metavar="TIME", default=_time("2200-01-01"), help="before then")
+        kind.add_argument(
+            "--to", dest="end", type=_time, metavar="TIME", default=_time("2200-01-01"), help="before then"
+        )
         add(kind)
     return parser.parse_args(arguments)
 
@@ -97,7 +103,13 @@ def _listen(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not port.isdigit() or int(port) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is not [HOST]:PORT, such as :9109")
-    return host or "0.0.0.0", int(port)  # noqa: S104
+    return host or "0.0.0.0", int(port)
+
+
+def _group(text: str) -> str:
+    if not text or set(text) & set("/+#"):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a word without / + #")
+    return text
 
 
 def report(line: str) -> None:
@@ -115,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with closing(Store(args.store)) as store:
                 return works[args.work](args, store, report)
         return collect(parse(arguments))
-    except (OSError, ValueError, StoreError, BrokerError) as error:
+    except (OSError, ValueError, StoreError) as error:
         report(str(error))
         return 2
 
@@ -125,10 +137,9 @@ def collect(args: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    address = Address.from_url(args.broker, args.ca, args.cert, args.key)
     counts = Counts()
     with closing(Store(args.store)) as store:
-        broker = Broker(address, args.name, report)
+        broker = Broker(parse_address(args.broker), args.name, report, args.share)
         if args.metrics:
             report(f"metrics on port {serve(counts, broker, *args.metrics)}")
         broker.start()

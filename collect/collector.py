@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from collect.admit import Refused, admit, read_topic
+from collect.admit import RefusedError, admit, read_topic
 from collect.broker import Broker, Message
 from collect.metrics import Counts
 from collect.store import Store, StoreError
@@ -18,11 +18,12 @@ RETRY_S = (1, 2, 5, 10, 30)
 
 
 class Collector:
-    """Takes messages of a broker, stores the picks among them, and acknowledges what is committed or refused.
+    """Takes messages of a broker, stores the picks among them, and acknowledges what is committed or
+    refused.
 
-    Nothing waits for a full batch: while one commit goes on the next batch comes together, so that commits are
-    small when it is quiet and large when it is not. `report` gets a line for the first message refused for each
-    reason, and for each change of the store's state.
+    Nothing waits for a full batch: while one commit goes on the next batch comes together, so that commits
+    are small when it is quiet and large when it is not. `report` gets a line for the first message refused
+    for each reason, and for each change of the store's state.
     """
 
     def __init__(self, broker: Broker, store: Store, counts: Counts, report: Report) -> None:
@@ -43,7 +44,7 @@ class Collector:
         try:
             station, kind = read_topic(message.topic)
             pick = None if kind == "health" else admit(message.topic, message.payload)
-        except Refused as refused:
+        except RefusedError as refused:
             if not self._counts.refused[refused.reason]:
                 self._report(f"refused ({refused.reason}; from now on only counted): {refused}")
             self._counts.refused[refused.reason] += 1

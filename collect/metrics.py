@@ -24,8 +24,8 @@ DELAYS_S = (1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 300.0, 3600.0, 86_400.0)
 
 @dataclass(slots=True)
 class Counts:
-    """Since the start. `delays`: picks by seconds from onset to commit, up to each of `DELAYS_S` and beyond;
-    `seen_ns`: when something last came from a station, UTC nanoseconds."""
+    """Since the start. `delays`: picks by seconds from onset to commit, up to each of `DELAYS_S` and
+    beyond; `seen_ns`: when something last came from a station, UTC nanoseconds."""
 
     picks: int = 0
     stored: int = 0
@@ -95,8 +95,8 @@ class _Exposed(Source):
 
 
 def serve(counts: Counts, broker: Broker, host: str, port: int) -> int:
-    """Answers Prometheus over HTTP in the background; the port, which the system chooses for 0. OSError if it is
-    taken."""
+    """Answers Prometheus over HTTP in the background; the port, which the system chooses for 0. OSError if
+    it is taken."""
     registry = CollectorRegistry()
     registry.register(_Exposed(counts, broker))
     server, _ = start_http_server(port, host, registry)

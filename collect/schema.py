@@ -1,4 +1,4 @@
-"""The tables, alike in SQLite and PostgreSQL. Every table is led by what picks are divided by: the station."""
+"""The tables, alike in SQLite and PostgreSQL."""
 
 from sqlalchemy import (
     BigInteger,

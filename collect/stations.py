@@ -10,8 +10,8 @@ COLUMNS = ("station", "latitude", "longitude", "elevation_m")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """`station`: NET.STA, of all its locations. `latitude`, `longitude`: degrees, WGS 84. `elevation_m`: metres
-    above sea level."""
+    """`station`: NET.STA, of all its locations. `latitude`, `longitude`: degrees, WGS 84. `elevation_m`:
+    metres above sea level."""
 
     station: str
     latitude: float
@@ -20,8 +20,9 @@ class Site:
 
 
 def read_sites(path: Path) -> dict[str, Site]:
-    """By NET.STA. CSV has the columns `COLUMNS` by name, station being NET.STA or NET.STA.LOC; a name that ends in
-    .xml is StationXML, which ObsPy reads. ValueError says what is wrong; OSError if there is no such file."""
+    """By NET.STA. CSV has the columns `COLUMNS` by name, station being NET.STA or NET.STA.LOC; a name that
+    ends in .xml is StationXML, which ObsPy reads. ValueError says what is wrong; OSError if there is no
+    such file."""
     sites = _from_stationxml(path) if path.suffix == ".xml" else _from_csv(path)
     if not sites:
         raise ValueError(f"{path}: no station in it")

@@ -31,8 +31,9 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A located event. `time_ns`: origin time, UTC nanoseconds; `latitude`, `longitude`: degrees; `depth_km`
-    below sea level; `rms_s`: of the arrivals' residuals, seconds; `method`: who found it, and how."""
+    """A located event. `time_ns`: origin time, UTC nanoseconds; `latitude`, `longitude`: degrees;
+    `depth_km` below sea level; `rms_s`: of the arrivals' residuals, seconds; `method`: who found it, and
+    how."""
 
     id: str
     time_ns: int
@@ -45,7 +46,8 @@ class Event:
 
 
 class Store:
-    """Picks by (station, id), and the events made of them. A process may have several, of the same database."""
+    """Picks by (station, id), and the events made of them. A process may have several, of the same
+    database."""
 
     def __init__(self, url: str) -> None:
         """Opens or begins the database of an SQLAlchemy URL. StoreError if it cannot be, or if it holds
@@ -63,12 +65,16 @@ class Store:
         insert = self._insert(PICKS)
         self._upsert = insert.on_conflict_do_update(
             index_elements=[PICKS.c.station, PICKS.c.id],
-            set_={column.name: insert.excluded[column.name] for column in PICKS.columns if not column.primary_key},
+            set_={
+                column.name: insert.excluded[column.name]
+                for column in PICKS.columns
+                if not column.primary_key
+            },
             where=PICKS.c.revision < insert.excluded.revision,
         ).returning(PICKS.c.id)
 
     def _prepare(self) -> None:
-        # Several collectors may begin one database at once: in PostgreSQL all but one of them fail, once it is begun.
+        # Several may begin one database at once: in PostgreSQL all but one of them fail, once it is begun.
         with suppress(IntegrityError), self._engine.begin() as connection:
             for table in METADATA.sorted_tables:
                 connection.execute(CreateTable(table, if_not_exists=True))
@@ -115,15 +121,17 @@ class Store:
         same = (PICKS.c.station == ARRIVALS.c.station) & (PICKS.c.id == ARRIVALS.c.pick)
         within = (PICKS.c.time_ns >= begin_ns, PICKS.c.time_ns < end_ns)
         with self._engine.begin() as connection:
-            old = connection.scalars(select(ARRIVALS.c.event).distinct().join(PICKS, same).where(*within)).all()
+            old = connection.scalars(
+                select(ARRIVALS.c.event).distinct().join(PICKS, same).where(*within)
+            ).all()
             for one in old:
                 connection.execute(EVENTS.delete().where(EVENTS.c.id == one))
             for one in events:
                 _insert_event(connection, one)
 
     def events(self, begin_ns: int, end_ns: int, *, rejected: bool = False) -> list[Event]:
-        """Events with begin <= origin time < end, by time, with their picks as they are now; those that were
-        rejected since only if asked for."""
+        """Events with begin <= origin time < end, by time, with their picks as they are now; those that
+        were rejected since only if asked for."""
         wanted = select(EVENTS).where(EVENTS.c.time_ns >= begin_ns, EVENTS.c.time_ns < end_ns)
         with self._engine.connect() as connection:
             return [

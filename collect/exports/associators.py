@@ -26,8 +26,8 @@ def write_pyocto(groups: Sequence[Group], out: Path) -> None:
 
 
 def write_gamma(groups: Sequence[Group], out: Path) -> None:
-    """CSV: id (NET.STA.LOC), timestamp, prob, type (p, s), amp. GaMMA makes use of amp only in m/s: other units
-    need `use_amplitude = False`. OSError if `out` cannot be written."""
+    """CSV: id (NET.STA.LOC), timestamp, prob, type (p, s), amp. GaMMA makes use of amp only in m/s: other
+    units need `use_amplitude = False`. OSError if `out` cannot be written."""
     _write_csv(
         groups,
         out,
@@ -42,10 +42,10 @@ def write_gamma(groups: Sequence[Group], out: Path) -> None:
 
 
 def write_real(groups: Sequence[Group], out: Path) -> None:
-    """A folder a day, in it NET.STA.P.txt and NET.STA.S.txt of each station: seconds of the day, weight (the
-    probability), amplitude. REAL makes magnitudes of the amplitude, in mm as on a Wood-Anderson seismograph;
-    ours is none, so it is 0. Both files are there, if empty, as REAL does not bear a missing one. OSError if they
-    cannot be written."""
+    """A folder a day, in it NET.STA.P.txt and NET.STA.S.txt of each station: seconds of the day, weight
+    (the probability), amplitude. REAL makes magnitudes of the amplitude, in mm as on a Wood-Anderson
+    seismograph; ours is none, so it is 0. Both files are there, if empty, as REAL does not bear a missing
+    one. OSError if they cannot be written."""
     lines: dict[Path, list[str]] = {}
     for pick in _picks(groups):
         day, within_ns = divmod(pick.time_ns, DAY_NS)

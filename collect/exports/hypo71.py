@@ -1,4 +1,5 @@
-"""Phase cards of HYPO71 (Lee & Lahr, USGS Open-File Report 75-311): one card a station, P and the S after it.
+"""Phase cards of HYPO71 (Lee & Lahr, USGS Open-File Report 75-311): one card a station, P and the S after
+it.
 
     columns  1-4  station     5-8  P: onset, P, first motion, weight     10-24  year to seconds of P
             32-36  seconds of S, counted from the minute of P             37-40  S: onset, S, blank, weight
@@ -22,8 +23,8 @@ END = "                 10"
 
 
 def write_hypo71(groups: Sequence[Group], out: Path) -> None:
-    """A deck for each group. ValueError if two stations are one by the four letters of a card; OSError if `out`
-    cannot be written."""
+    """A deck for each group. ValueError if two stations are one by the four letters of a card; OSError if
+    `out` cannot be written."""
     lines: list[str] = []
     for group in groups:
         _check_names(group)

@@ -1,4 +1,5 @@
-"""A pick as catalogues read it: its error, its channel, its weight; and the groups that are written together."""
+"""A pick as catalogues read it: its error, its channel, its weight; and the groups that are written
+together."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,8 +9,8 @@ from collect.store import Event
 from edge.pick import Pick
 
 WEIGHT_LIMITS_S = (0.05, 0.1, 0.2, 0.5)
-"""Below the first an onset has the weight 0 of HYPO71, the best; below the second 1; and so on up to 4, which is
-not used in a location."""
+"""Below the first an onset has the weight 0 of HYPO71, the best; below the second 1; and so on up to 4,
+which is not used in a location."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ def groups_of(picks: Iterable[Pick], events: Iterable[Event] | None) -> list[Gro
 
 
 def uncertainty_s(pick: Pick) -> float:
-    """One standard deviation of the onset in UTC: the model's `sigma` and the clock's `clock_sigma` together,
-    seconds. A clock whose error nobody knows adds nothing."""
+    """One standard deviation of the onset in UTC: the model's `sigma` and the clock's `clock_sigma`
+    together, seconds. A clock whose error nobody knows adds nothing."""
     return hypot(pick.sigma, pick.clock_sigma or 0.0)
 
 
@@ -42,8 +43,8 @@ def weight_code(pick: Pick) -> int:
 
 
 def codes(pick: Pick) -> tuple[str, str, str, str]:
-    """Network, station, location, and one channel: the vertical for P, a horizontal one for S where there is
-    one."""
+    """Network, station, location, and one channel: the vertical for P, a horizontal one for S where there
+    is one."""
     network, station, location = pick.station.split(".")
     return network, station, location, pick.channels[1 if pick.phase == "S" and len(pick.channels) > 1 else 0]
 

@@ -1,187 +1,30 @@
-"""A real Mosquitto for each test that asks, a real PostgreSQL for the session, and the program between them."""
+"""A real Mosquitto for each test that asks, a real PostgreSQL for the session, and the program between
+them."""
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from network import Collecting, Postgres, mosquitto
 
-from edge.pick import NS, Pick
-
-pytest.importorskip("paho.mqtt", reason="the receiving end needs the [collect] extra")
-pytest.importorskip("sqlalchemy", reason="the receiving end needs the [collect] extra")
-pytest.importorskip("prometheus_client", reason="the receiving end needs the [collect] extra")
-
-from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-
-PATIENCE_S = 30
-PICK = Pick(
-    id="0123456789abcdef",
-    station="XX.TEST.00",
-    channels=("HHZ", "HHN", "HHE"),
-    phase="P",
-    time_ns=1_700_000_000 * NS,
-    prob=0.9,
-    sigma=0.05,
-    snr_db=20.0,
-    amp=1234.0,
-    clock="gnss",
-    latency_s=4.2,
-    model="lppn@01234567",
-)
-
-
-def picks_of(number: int, station: str = "XX.TEST.00") -> list[Pick]:
-    """So many, a second apart."""
-    return [
-        replace(PICK, id=f"{n:016x}", station=station, time_ns=PICK.time_ns + n * NS) for n in range(number)
-    ]
-
-
-def topic_of(station: str, kind: str = "pick") -> str:
-    network, code, location = station.split(".")
-    return f"seis/v1/{network}/{code}/{location or '--'}/{kind}"
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    """Until it holds; fails after `PATIENCE_S`."""
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def listens(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
-
-
-class Mosquitto:
-    """A broker on a port of its own, whose folder outlives it."""
-
-    def __init__(self, folder: Path, *lines: str) -> None:
-        program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
-        if program is None:
-            pytest.skip("no Mosquitto here: apt-get install mosquitto")
-        self.port = free_port()
-        self.folder = folder
-        config = folder / "mosquitto.conf"
-        config.write_text("\n".join((f"listener {self.port} 127.0.0.1", *lines, "")))
-        self._command = [program, "-c", str(config)]
-        self.start()
-
-    def start(self) -> None:
-        with (self.folder / "mosquitto.log").open("ab") as log:
-            self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        wait_for(lambda: listens(self.port) or self.process.poll() is not None)
-        assert self.process.poll() is None, (self.folder / "mosquitto.log").read_text()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        """As a system does: what it holds is written down."""
-        self.process.terminate()
-        self.process.wait()
+from benchmarks.uplink.broker import Broker
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    """As it must be set up for a collector, and open to all."""
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    mosquitto = Mosquitto(
-        folder,
-        "allow_anonymous true",
-        "user root",
-        "persistence true",
-        f"persistence_location {folder}/",
-        "max_queued_messages 0",
-        "max_inflight_messages 0",
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """Open to all, and otherwise as a collector wants it. What it holds is on the disk at once."""
+    keeps = (
+        f"persistence true\npersistence_location {tmp_path}/\nautosave_on_changes true\nautosave_interval 1"
     )
-    yield mosquitto
-    mosquitto.kill()
-
-
-class Publisher:
-    """A station, or one who pretends to be."""
-
-    def __init__(self, port: int, **login: str) -> None:
-        self.client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
-        if login:
-            self.client.username_pw_set(login["user"], login["password"])
-        self.client.max_queued_messages_set(0)
-        self.client.connect("127.0.0.1", port)
-        self.client.loop_start()
-
-    def send(self, topic: str, payload: bytes | str, qos: int = 1) -> None:
-        self.client.publish(topic, payload, qos).wait_for_publish(PATIENCE_S)
-
-    def send_picks(self, picks: list[Pick]) -> None:
-        sent = [self.client.publish(topic_of(pick.station), pick.to_json(), 1) for pick in picks]
-        for one in sent:
-            one.wait_for_publish(PATIENCE_S)
-
-    def close(self) -> None:
-        self.client.disconnect()
-        self.client.loop_stop()
-
-
-@contextmanager
-def publisher(port: int, **login: str) -> Iterator[Publisher]:
-    one = Publisher(port, **login)
-    try:
-        yield one
-    finally:
-        one.close()
-
-
-class Collecting:
-    """The program itself, its words to the operator in a file."""
-
-    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
-        self._log = folder / f"collect{len(list(folder.glob('collect*.log')))}.log"
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "collect.cli", *arguments],
-                stderr=log,
-                cwd=folder,
-                env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])} | environment,
-            )
-
-    def said(self) -> str:
-        return self._log.read_text()
-
-    def wait_until_connected(self) -> None:
-        wait_for(lambda: "connected as" in self.said() or self.process.poll() is not None)
-        assert self.process.poll() is None, self.said()
-
-    def stop(self) -> str:
-        """What it said, having ended as told."""
-        self.process.terminate()
-        assert self.process.wait(PATIENCE_S) == 0, self.said()
-        return self.said()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
+    one = mosquitto(
+        tmp_path, f"allow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\n{keeps}"
+    )
+    yield one
+    one.kill()
 
 
 @pytest.fixture
@@ -196,30 +39,6 @@ def collecting(tmp_path: Path) -> Iterator[Callable[..., Collecting]]:
     yield start
     for one in started:
         one.kill()
-
-
-@dataclass(frozen=True)
-class Postgres:
-    """A cluster that this session began, in a folder of its own, on a socket there."""
-
-    folder: Path
-    bin: Path
-    user: str | None
-
-    def run(self, program: str, *arguments: str) -> None:
-        subprocess.run(
-            [self.bin / program, *arguments], check=True, capture_output=True, user=self.user, cwd=self.folder
-        )
-
-    def control(self, *arguments: str) -> None:
-        options = f"-k {self.folder} -c listen_addresses= -c fsync=off"
-        log = self.folder / "log"
-        self.run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", str(log), "-o", options, *arguments)
-
-    def url(self, database: str) -> str:
-        """Of a database that is made for it."""
-        self.run("createdb", "-h", str(self.folder), "-U", "postgres", database)
-        return f"postgresql+psycopg://postgres@/{database}?host={self.folder}"
 
 
 @pytest.fixture(scope="session")

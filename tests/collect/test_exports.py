@@ -6,23 +6,33 @@ from dataclasses import replace
 from importlib.resources import files
 
 import pytest
+from network import PICK
 
+pytest.importorskip("sqlalchemy", reason="the receiving end needs the [collect] extra")
 from collect.cli import main
 from collect.exports.reading import uncertainty_s, weight_code
 from collect.store import Arrival, Event, Store
 from edge.pick import NS, parse_time
-from tests.collect.conftest import PICK
 
 T0 = parse_time("2026-11-20T23:41:00Z")
 P = replace(PICK, id="p0", time_ns=T0 + 1_234_567_000, polarity="up", clock_sigma=0.12)
 S = replace(PICK, id="s0", phase="S", time_ns=T0 + 61_500_000_000, sigma=0.3, polarity="unknown")
 OTHER = replace(
-    PICK, id="p1", station="YY.LONGER.", channels=("EHZ",), time_ns=T0 + 2 * NS, snr_db=None, polarity="down", update=3
+    PICK,
+    id="p1",
+    station="YY.LONGER.",
+    channels=("EHZ",),
+    time_ns=T0 + 2 * NS,
+    snr_db=None,
+    polarity="down",
+    update=3,
 )
 NO_WORD = replace(PICK, id="p2", station="XX.A.", time_ns=T0 + 86_400 * NS, sigma=0.02, status="preliminary")
 REJECTED = replace(PICK, id="p3", time_ns=T0 + 3 * NS, status="rejected")
 PICKS = [P, OTHER, S, NO_WORD]
-EVENT = Event("e0", T0, 46.5, 8.25, 7.5, 0.1, "pyocto", (Arrival(P, 0.05), Arrival(OTHER, -0.1), Arrival(S, 0.0)))
+EVENT = Event(
+    "e0", T0, 46.5, 8.25, 7.5, 0.1, "pyocto", (Arrival(P, 0.05), Arrival(OTHER, -0.1), Arrival(S, 0.0))
+)
 
 
 @pytest.fixture
@@ -55,7 +65,9 @@ def test_quakeml_is_valid_and_read_by_obspy(export):
     check(path, "obspy.io.quakeml", "QuakeML-1.2.xsd")
     (event,) = obspy.read_events(str(path), format="QUAKEML")
     assert event.origins == []
-    assert [one.resource_id.id for one in event.picks] == [f"smi:local/pick/{one.station}/{one.id}" for one in PICKS]
+    assert [one.resource_id.id for one in event.picks] == [
+        f"smi:local/pick/{one.station}/{one.id}" for one in PICKS
+    ]
     for read, pick in zip(event.picks, PICKS, strict=True):
         assert read.time.ns == pick.time_ns
         assert read.time_errors.uncertainty == pytest.approx(uncertainty_s(pick))
@@ -88,7 +100,11 @@ def test_scml_is_valid_and_has_the_amplitudes_that_scautoloc_asks_for(export):
     assert set(picks) == {"p0", "p1", "p2", "s0"}
     assert picks["p0"].time.ns == P.time_ns
     assert picks["p0"].time_errors.uncertainty == pytest.approx(uncertainty_s(P))
-    assert (picks["p0"].phase_hint, picks["p0"].polarity, picks["p0"].evaluation_mode) == ("P", "positive", "automatic")
+    assert (picks["p0"].phase_hint, picks["p0"].polarity, picks["p0"].evaluation_mode) == (
+        "P",
+        "positive",
+        "automatic",
+    )
     by_pick = {}
     for one in event.amplitudes:
         by_pick.setdefault(one.pick_id.id.rpartition("/")[2], {})[one.type] = one.generic_amplitude
@@ -97,7 +113,8 @@ def test_scml_is_valid_and_has_the_amplitudes_that_scautoloc_asks_for(export):
 
 
 def with_event(path):
-    """ObsPy reads of SCML only what belongs to an event: one to which all these picks and amplitudes belong."""
+    """ObsPy reads of SCML only what belongs to an event: one to which all these picks and amplitudes
+    belong."""
     ids = re.findall('<pick publicID="([^"]*)"', path.read_text())
     arrivals = "".join(f"<arrival><pickID>{one}</pickID><phase>P</phase></arrival>" for one in ids)
     quantities = "<time><value>2026-11-20T23:41:00Z</value></time>" + "".join(

@@ -4,13 +4,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from network import PICK, picks_of
+
+pytest.importorskip("sqlalchemy", reason="the receiving end needs the [collect] extra")
 from sqlalchemy import create_engine
 
 from collect.schema import STAMP
 from collect.store import Arrival, Event, Store, StoreError
-from tests.collect.conftest import PICK, picks_of
 
 ALL = (0, 2**62)
 
@@ -22,10 +24,13 @@ def store(store_url):
     opened.close()
 
 
+@settings(max_examples=30)
 @given(st.lists(st.lists(st.integers(0, 5), max_size=4), max_size=4))
 def test_the_highest_update_stays_and_of_equal_ones_the_first(batches):
     store = Store("sqlite://")
-    sent = [[replace(PICK, update=update, prob=n / 10) for update in batch] for n, batch in enumerate(batches)]
+    sent = [
+        [replace(PICK, update=update, prob=n / 10) for update in batch] for n, batch in enumerate(batches)
+    ]
     changes = sum(store.save(batch, 0) for batch in sent)
     everything = [pick for batch in sent for pick in batch]
     best = max(everything, key=lambda pick: pick.update, default=None)
@@ -61,7 +66,11 @@ def test_collectors_that_write_the_same_picks_at_once_do_not_wait_for_each_other
     stores = [Store(store_url) for _ in range(3)]
     orders = [picks, picks[::-1], picks[100:] + picks[:100]]
     with ThreadPoolExecutor(3) as pool:
-        stored = list(pool.map(lambda one: sum(one[0].save(one[1], 0) for _ in range(3)), zip(stores, orders, strict=True)))
+        stored = list(
+            pool.map(
+                lambda one: sum(one[0].save(one[1], 0) for _ in range(3)), zip(stores, orders, strict=True)
+            )
+        )
     assert sum(stored) == 300
     assert len(stores[0].picks(*ALL)) == 300
     for one in stores:
