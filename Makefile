@@ -11,8 +11,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/demo-installed
 	$(BIN)/python -m demo
 
+# A file is one worker's, so that what its tests share is made once; tests/conftest.py says which come first.
 test: $(VENV)/test-installed
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/test-installed
 	$(BIN)/ruff check

@@ -4,13 +4,16 @@ import mmap
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from pymseed import DataEncoding, MiniSEEDError, MS3Record, get_error_messages, sourceid2nslc
 
+from edge.pick import NS
 from edge.resample import check_rate
 from firmware_bridge.packet import COMPONENT_ORDER, Packet, Stream
 
@@ -24,6 +27,13 @@ _COMPONENT_SETS = ("ZNE", "Z12", "Z23", "ZXY", "123")
 
 PORTION = 2_000_000
 """Samples: two hours of a station."""
+
+JOINED_S, JOINED_NS = 30.0, 10_000
+"""Records that follow one another to 10 µs, which is as well as they tell their times, become one packet of
+up to 30 s and the last of them."""
+
+_OPEN_FILES = 100
+"""Are kept open at once: records of many files take turns."""
 
 _INDEX = np.dtype([("start_ns", "i8"), ("offset", "i8"), ("length", "i4"), ("file", "i4"), ("stream", "i4")])
 
@@ -99,31 +109,83 @@ class Archive:
 
         int32 samples stay int32, floating point becomes float64. OSError if a file has gone meanwhile.
         """
-        for row in self._index[np.argsort(self._index["start_ns"], kind="stable")]:
-            start_ns, offset, length, file_number, stream_number = row.tolist()
-            file = self._files[file_number]
-            with file.path.open("rb") as source:
-                source.seek(offset)
-                record = _decode(source.read(length))
-            if record is None:
-                file.corrupt_records[offset] = length
-                continue
-            kind = np.int32 if record.sampletype == "i" else np.float64
-            samples = record.np_datasamples.astype(kind)[:, np.newaxis]
-            yield Packet(self._streams[stream_number], start_ns, record.samprate, samples, "unknown")
+        sources: dict[int, BinaryIO] = {}
+        with ExitStack() as stack:
+            for row in self._index[np.argsort(self._index["start_ns"], kind="stable")]:
+                start_ns, offset, length, file_number, stream_number = row.tolist()
+                file = self._files[file_number]
+                if file_number not in sources:
+                    if len(sources) == _OPEN_FILES:
+                        stack.close()
+                        sources.clear()
+                    sources[file_number] = stack.enter_context(file.path.open("rb"))
+                sources[file_number].seek(offset)
+                record = _decode(sources[file_number].read(length))
+                if record is None:
+                    file.corrupt_records[offset] = length
+                    continue
+                kind = np.int32 if record.sampletype == "i" else np.float64
+                samples = record.np_datasamples.astype(kind)[:, np.newaxis]
+                yield Packet(self._streams[stream_number], start_ns, record.samprate, samples, "unknown")
 
 
 def portions(packets: Iterable[Packet]) -> Iterator[list[Packet]]:
-    """Packets in lists of so many samples that picking them at once pays, and memory does not mind."""
+    """Packets in order of start time, in lists of so many samples that picking them at once pays, and memory
+    does not mind; in each list the small ones are joined."""
     portion: list[Packet] = []
     samples = 0
     for packet in packets:
         portion.append(packet)
         samples += packet.samples.size
         if samples >= PORTION:
-            yield portion
+            yield joined(portion)
             portion, samples = [], 0
-    yield portion
+    yield joined(portion)
+
+
+def joined(packets: Iterable[Packet]) -> list[Packet]:
+    """Of packets in order of start time those of a stream that follow one another as one: fewer, longer ones
+    with the same samples, in order of start time again."""
+    runs: dict[Stream, _Run] = {}
+    out: list[_Run] = []
+    for packet in packets:
+        run = runs.get(packet.stream)
+        if run is None or not run.takes(packet):
+            run = runs[packet.stream] = _Run(packet)
+            out.append(run)
+    return [run.packet() for run in out]
+
+
+class _Run:
+    """A packet and those that follow it."""
+
+    def __init__(self, first: Packet) -> None:
+        self._first = first
+        self._parts: list[Any] = [first.samples]
+        self._samples = len(first.samples)
+
+    def takes(self, packet: Packet) -> bool:
+        """Whether it follows, in which case it is taken in."""
+        first, rate = self._first, self._first.rate or 1.0
+        due_ns = (first.start_ns or 0) + round(self._samples * NS / rate)
+        if (
+            self._samples > JOINED_S * rate
+            or packet.rate != first.rate
+            or packet.samples.dtype != first.samples.dtype
+            or abs((packet.start_ns or 0) - due_ns) > JOINED_NS
+        ):
+            return False
+        self._parts.append(packet.samples)
+        self._samples += len(packet.samples)
+        return True
+
+    def packet(self) -> Packet:
+        """All of them as one."""
+        return (
+            self._first
+            if len(self._parts) == 1
+            else replace(self._first, samples=np.concatenate(self._parts))
+        )
 
 
 def holds_miniseed(path: Path) -> bool:
@@ -142,6 +204,7 @@ def open_archive(paths: Sequence[Path]) -> Archive:
     files: list[_File] = []
     streams: dict[str, int] = {}
     left_out: Counter[str] = Counter()
+    unfit: dict[tuple[str, float], str | None] = {}
     parts = [np.empty(0, _INDEX)]
     for path in dict.fromkeys(path.resolve() for path in paths):
         if not path.exists():
@@ -154,10 +217,13 @@ def open_archive(paths: Sequence[Path]) -> Archive:
             file.records += 1
             if record.samplecnt == 0 or record.encoding == DataEncoding.TEXT:
                 continue
-            if problem := _unfit(record):
+            kind = record.sourceid, record.samprate
+            if kind not in unfit:
+                unfit[kind] = _unfit(*kind)
+            if problem := unfit[kind]:
                 left_out[problem] += 1
                 continue
-            number = streams.setdefault(record.sourceid, len(streams))
+            number = streams.setdefault(kind[0], len(streams))
             rows.append((record.starttime, offset, record.reclen, len(files), number))
         parts.append(np.array(rows, _INDEX))
         files.append(file)
@@ -197,13 +263,13 @@ def _decode(raw: bytes) -> MS3Record | None:
     return None if any("integrity check" in message for message in get_error_messages()) else record
 
 
-def _unfit(record: MS3Record) -> str | None:
-    """Whose record it is and why it cannot be replayed."""
-    name = record.sourceid
+def _unfit(sourceid: str, rate: float) -> str | None:
+    """Whose records these are and why they cannot be replayed."""
+    name = sourceid
     try:
         name = ".".join(sourceid2nslc(name))
-        _stream(record.sourceid)
-        check_rate(record.samprate)
+        _stream(sourceid)
+        check_rate(rate)
     except ValueError as error:
         return f"{name}: {error}"
     return None

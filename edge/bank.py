@@ -8,6 +8,7 @@ their turn. Python looks at a single stream only where an onset is likely.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,8 @@ class Bank:
         corner = card.input.highpass_hz
         self._highpass = None if corner is None else HighPass(corner, card.input.rate_hz)
         self._normalise = normaliser(card.input.normalisation)
-        self._pickers: list[Picker | None] = [None]
+        self._pickers: list[Picker] = []
+        self._awake: set[int] = set()  # of the rows whose pickers have got something
         self._memory = network.begin(1)
         self._steps = [0]  # hops of the segment done
         # The latest word on each cell: from the first with which one that is asked for next is compared to
@@ -60,42 +62,42 @@ class Bank:
 
     def open(self) -> Picker:
         """A picker for one more stream."""
-        if None not in self._pickers:
-            self._widen(2 * len(self._pickers))
-        row = self._pickers.index(None)
-        picker = Picker(self._card)
-        self._pickers[row] = picker
+        row = len(self._pickers)
+        if row == len(self._steps):
+            self._widen(2 * row)
+        picker = Picker(self._card, partial(self._awake.add, row))
+        self._pickers.append(picker)
         self._early[row] = Early(self._peaks.separation)
         return picker
 
     def run(self) -> list[Pick]:
-        """The picks that what the pickers hold settles."""
+        """The picks that what the pickers hold settles. Those that have got nothing cost nothing."""
         picks: list[Pick] = []
-        busy = True
-        while busy:
-            busy = False
+        awake = sorted(self._awake)
+        self._awake.clear()
+        while awake:
+            busy: list[int] = []
             rows: list[int] = []
             pickers: list[Picker] = []
-            for row, picker in enumerate(self._pickers):
-                if not picker:
-                    continue
+            for row in awake:
+                picker = self._pickers[row]
                 if pieces := self._pieces(picker):
                     picks += self._go_on([row], [picker], *pieces)
-                    busy = True
                 elif picker.ready(self._hop):
                     rows.append(row)
                     pickers.append(picker)
                 elif picker.over:
                     picks += self._finish(row, picker)
-                    busy = True
+                else:
+                    continue
+                busy.append(row)
             if rows:
                 picks += self._go_on(rows, pickers, 1, 1)
-                busy = True
+            awake = busy
         return picks
 
     def _widen(self, rows: int) -> None:
-        more = rows - len(self._pickers)
-        self._pickers += [None] * more
+        more = rows - len(self._steps)
         if self._highpass is not None:
             self._highpass.widen(rows)
         self._normalise.widen(rows)
@@ -244,7 +246,7 @@ class Bank:
         if all(len(samples) == n for samples in raw):
             return self._prepare(raw[0][None] if len(raw) == 1 else np.stack(raw), at, pickers)
         shown = np.zeros((len(raw), n, 3), np.float32)
-        rows = np.arange(len(self._pickers))[at]
+        rows = np.arange(len(self._steps))[at]
         whole = [k for k, samples in enumerate(raw) if len(samples) == n]
         if whole:
             together = np.stack([raw[k] for k in whole])

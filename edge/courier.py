@@ -75,7 +75,7 @@ class Courier:
         while not self._stop.is_set():
             try:
                 self._step()
-            except (LinkError, OSError) as error:
+            except (LinkError, OSError, ValueError) as error:  # ValueError: a host name that is none
                 if self._stop.is_set():
                     break
                 self._fail(error)
@@ -89,6 +89,11 @@ class Courier:
         self._link.close()
 
     def _step(self) -> None:
+        now_s, state = self._monotonic(), self._vitals.state
+        due = self._told is None or state != self._told[1] or now_s - self._told[0] >= _TELL_S
+        if due and self._vitals.station:
+            self._link.tell(self._vitals.status())
+            self._told = now_s, state
         entries = self._outbox.due(self._sent, self._link.batch, _TICK_S)
         if self._stop.is_set():
             return
@@ -96,13 +101,7 @@ class Courier:
             self._send(entries)
         else:
             self._link.tend()
-        now_s = self._monotonic()
-        self._settle(now_s)
-        state = self._vitals.state
-        due = self._told is None or state != self._told[1] or now_s - self._told[0] >= _TELL_S
-        if due and self._vitals.station:
-            self._link.tell(self._vitals.status())
-            self._told = now_s, state
+        self._settle(self._monotonic())
 
     def _settle(self, now_s: float) -> None:
         released = self._released

@@ -20,7 +20,8 @@ MAX_PICKS = 100_000
 MAX_AGE_S = 30 * 86_400.0
 _LUMP = 100
 """Of too many, this part of the most is dropped at once: sorting for every pick would be slow."""
-_CHECKPOINT_PAGES = 64
+_PAGE_BYTES, _CHECKPOINT_PAGES = 1024, 256
+"""Every pick rewrites some pages: small ones write half as much."""
 _MAY_PASS = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 """A disk fails so, and may recover; other errors are a wrong path."""
 
@@ -174,11 +175,13 @@ class Outbox:
 
     def _read(self, after: int, limit: int) -> list[Entry]:
         found: list[Entry] = []
-        with self._minding_the_disk():
+        try:
             if self._db:
                 query = "SELECT seq, body FROM pick WHERE seq > ? ORDER BY seq LIMIT ?"
                 rows = self._db.execute(query, (after, limit)).fetchall()
                 found = [Entry(seq, Pick.from_json(body.decode())) for seq, body in rows]
+        except (sqlite3.DatabaseError, ValueError) as error:  # ValueError: damaged within a text
+            self._put_aside(str(error))  # what can no longer be read must not keep the others from going out
         found += [entry for _, entry in self._unsaved if entry.seq > after]
         return found[:limit]
 
@@ -239,6 +242,7 @@ class Outbox:
     def _open(self) -> None:
         db = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
+            db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # of a new file
             db.execute("PRAGMA locking_mode = EXCLUSIVE")
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
@@ -281,8 +285,6 @@ class Outbox:
             yield
         except sqlite3.DatabaseError as error:
             self._fail(error)
-        except ValueError as error:  # a pick that is none: the file has been damaged within a text
-            self._fail(sqlite3.DatabaseError(str(error)))
 
     def _fail(self, error: sqlite3.DatabaseError) -> None:
         """A file that cannot be written is tried again with the next pick; a damaged one is put aside."""
@@ -293,9 +295,12 @@ class Outbox:
                 self._report(f"outbox {self._path}: {error}; picks wait in memory, which a power cut loses")
             self.problem = str(error)
             return
+        self._put_aside(str(error))
+
+    def _put_aside(self, why: str) -> None:
         self._disconnect()
         aside = self._path.with_name(f"{self._path.name}.corrupt")
-        self._report(f"outbox {self._path}: damaged ({error}); kept as {aside.name}, a new one is begun")
+        self._report(f"outbox {self._path}: damaged ({why}); kept as {aside.name}, a new one is begun")
         with suppress(OSError):  # on a read-only disk it stays, and is tried again
             self._path.replace(aside)
             Path(f"{self._path}-wal").replace(f"{aside}-wal")

@@ -5,6 +5,7 @@ ids of the picks are made here.
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -51,10 +52,11 @@ class _Anchor:
 
 
 class Picker:
-    """One stream."""
+    """One stream. `wake` is called when there is something to do for it."""
 
-    def __init__(self, card: Card) -> None:
+    def __init__(self, card: Card, wake: Callable[[], None]) -> None:
         self._card = card
+        self._wake = wake
         self._rate = card.input.rate_hz
         stream = card.stream
         reach = stream.delays[-1] * card.cells.stride / self._rate + stream.separation_s
@@ -78,12 +80,14 @@ class Picker:
         segment.waiting.append(block.samples)
         segment.queued += len(block.samples)
         segment.length += len(block.samples)
+        self._wake()
 
     def end(self) -> None:
         """Ends the segment: a gap, or the end of the data."""
         if self._segments[-1].length:
             self._segments[-1].ended = True
             self._segments.append(_Segment())
+            self._wake()
 
     def hops(self, hop: int) -> int:
         """Whole hops of the segment in hand that wait."""

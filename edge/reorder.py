@@ -19,6 +19,17 @@ class _Channels:
     due_ns: int
     waiting: list[tuple[int, Packet]] = field(default_factory=list)
 
+    def is_due(self, packet: Packet) -> bool:
+        """Whether nothing is missing before it."""
+        return _start_ns(packet) - self.due_ns <= 0.5 * _S / (packet.rate or 1.0)
+
+    def follow(self, packet: Packet) -> None:
+        """What is due after it."""
+        start_ns = _start_ns(packet)
+        end_ns = start_ns + round(len(packet.samples) * _S / (packet.rate or 1.0))
+        set_back = self.due_ns - start_ns > _SET_BACK_NS
+        self.due_ns = end_ns if set_back else max(self.due_ns, end_ns)
+
 
 class Reorder:
     """Packets with UTC that come before the one they follow wait up to 1 s for it, 16 of them at most.
@@ -49,6 +60,9 @@ class Reorder:
         if packet.start_ns is None or packet.rate is None:
             return [(arrival_ns, packet)]
         one = self._channels.setdefault(packet.stream, _Channels(packet.start_ns))
+        if not one.waiting and one.is_due(packet):
+            one.follow(packet)
+            return [(arrival_ns, packet)]
         one.waiting.append((arrival_ns, packet))
         return self._release(one, all_of_them=False)
 
@@ -56,14 +70,10 @@ class Reorder:
         one.waiting.sort(key=lambda waiting: _start_ns(waiting[1]))
         ready = 0
         for _, packet in one.waiting:
-            rate = packet.rate or 1.0
-            start_ns = _start_ns(packet)
-            if not all_of_them and start_ns - one.due_ns > 0.5 * _S / rate:
+            if not all_of_them and not one.is_due(packet):
                 break
             ready += 1
-            end_ns = start_ns + round(len(packet.samples) * _S / rate)
-            set_back = one.due_ns - start_ns > _SET_BACK_NS
-            one.due_ns = end_ns if set_back else max(one.due_ns, end_ns)
+            one.follow(packet)
         out, one.waiting = one.waiting[:ready], one.waiting[ready:]
         return out
 

@@ -80,7 +80,12 @@ class Resampler:
             self._first = x[0].copy()
         self._inputs += len(x)
         self._context = np.concatenate([self._context, x - self._first])
-        return self._filter(ceil((self._inputs - self.look_ahead) * self.ratio))
+        return self._filter(self.certain(self._inputs))
+
+    def certain(self, inputs: int) -> int:
+        """How many outputs so many samples of a segment settle."""
+        up, down = self.ratio.as_integer_ratio()
+        return -((self.look_ahead - inputs) * up // down)
 
     def flush(self) -> NDArray[np.float64]:
         """The segment's last (m, channels) samples; the next feed starts a new segment."""

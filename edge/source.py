@@ -166,8 +166,9 @@ class SerialSource:
             try:
                 with port:
                     while not self._stop.is_set():
-                        data = port.read(port.in_waiting or 1)
+                        data = port.read(1)
                         if data:
+                            data += port.read(port.in_waiting)
                             retry_s = _FIRST_RETRY_S
                         yield self._clock(), data
                 return

@@ -42,8 +42,8 @@ class FlatWatch:
     def feed(self, block: Block) -> list[str]:
         """Lines for the operator, seldom any."""
         samples = block.samples
-        reach = np.maximum(np.maximum.reduce(samples), -np.minimum.reduce(samples))
-        self._largest = np.maximum(self._largest, reach)
+        # Each component in one piece: the maximum of a long one is then much cheaper.
+        self._largest = np.maximum(self._largest, np.abs(samples.T, order="C").max(axis=1))
         least = ROUNDING * self._largest
         # As a rule all of them move to the end, and no more need be known.
         if len(samples) > 1 and (np.abs(samples[-1] - samples[-2]) > least).all():
@@ -67,6 +67,7 @@ class FlatWatch:
 
 @dataclass(slots=True)
 class _Chain:
+    key: str
     channels: tuple[str, ...]
     timeline: Timeline
     picker: Picker
@@ -98,6 +99,7 @@ class Station:
         early: Mapping[Phase, float] | None = None,
     ) -> None:
         self._rate = network.card.input.rate_hz
+        self._hop = network.card.stream.hop
         self._bank = Bank(network, thresholds, early)
         self._report = report
         self._channels = channels or {}
@@ -121,7 +123,9 @@ class Station:
         carries no UTC time. Packets whose rate or channels cannot be picked are reported once and skipped;
         what else the instrument sends, and the others, go on."""
         key = packet.stream.instrument
-        keeper = self._keepers.setdefault(key, Timekeeper())
+        keeper = self._keepers.get(key)
+        if keeper is None:
+            keeper = self._keepers[key] = Timekeeper()
         if arrival_ns is not None:
             self._heard_ns[key] = arrival_ns
         try:
@@ -214,13 +218,13 @@ class Station:
             was, now = ",".join(before.channels), ",".join(channels)
             self._report(f"{key}: sends {now} instead of {was} now, starting over")
         try:
-            lag = () if announced else (LIVE_LAG_S,)
-            timeline = Timeline(channels, self._rate, *lag)
+            lag = {} if announced else {"max_lag_s": LIVE_LAG_S}
+            timeline = Timeline(channels, self._rate, **lag, block=self._hop)
         except ValueError as error:
             self._skip(key, error)
             return
         picker = before.picker if before else self._bank.open()
-        chain = _Chain(channels, timeline, picker, FlatWatch(self._rate))
+        chain = _Chain(key, channels, timeline, picker, FlatWatch(self._rate))
         self._chains[key] = chain
         for packet in waiting:
             if announced or set(packet.stream.channels) <= set(channels):
@@ -259,7 +263,7 @@ class Station:
                 self._report(line)
             chain.picker.feed(block, chain.scale, chain.unit)
         while chain.timeline.stats.events:
-            self._report(chain.timeline.stats.events.popleft())
+            self._report(f"{chain.key}: {chain.timeline.stats.events.popleft()}")
 
 
 def _shown(waiting: Sequence[Packet]) -> bool:

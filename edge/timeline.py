@@ -115,6 +115,15 @@ class _Segment:
     marks: deque[tuple[int, Piece]] = field(default_factory=deque)  # input index where a piece began
 
 
+@dataclass(slots=True, eq=False)
+class _Run:
+    """Packets of all channels, each right behind the one before it, that are still to be joined."""
+
+    packets: list[Packet]
+    samples: int
+    end_ns: int
+
+
 class Timeline:
     """Joins the packets of one instrument into blocks of three components at `rate` Hz.
 
@@ -132,15 +141,22 @@ class Timeline:
     and nothing current comes between, the clock was set back (or had been wrong): the time line starts
     over. In order of start time, as from an archive, repeats begin no earlier than the newest packet.
 
+    Packets of all channels that follow one another with nothing else between are joined only once `block`
+    samples of the segment, or a multiple of it, are full, which costs least where packets are small.
+
     The packets must carry UTC and rate; Timekeeper sees to that.
     """
 
-    def __init__(self, channels: Sequence[str], rate: float = 100.0, max_lag_s: float = 120.0) -> None:
+    def __init__(
+        self, channels: Sequence[str], rate: float = 100.0, max_lag_s: float = 120.0, block: int = 1
+    ) -> None:
         self.stats = TimelineStats()
         self._slots = component_slots(channels)
         self._rate = rate
         self._max_lag_s = max_lag_s
+        self._block = block
         self._segment: _Segment | None = None
+        self._run: _Run | None = None
         self._resampler: Resampler | None = None
         self._last: tuple[int, Stream] | None = None  # UTC end and stream of the segment before
         self._stream = Stream("", "", "", self._slots)  # the newest packet's network and station count
@@ -157,18 +173,18 @@ class Timeline:
         """
         if packet.start_ns is None or packet.clock == "device" or packet.rate is None:
             raise ValueError("packet without UTC or without sample rate")
+        if self._goes_on(packet, packet.start_ns, packet.rate):
+            return self._joined() if self._is_full(packet.rate) else []
         check_rate(packet.rate)
         codes = packet.stream.channels
         if not self._tracks.keys() >= set(codes):
             raise ValueError(f"packet of {','.join(codes)} where {','.join(self._tracks)} were announced")
         if len(packet.samples) == 0:
             return []
+        blocks = self._joined()
         self._stream = packet.stream
-        if (straight := self._straight(packet, packet.start_ns, packet.rate)) is not None:
-            return straight
-        blocks = []
         if any(self._set_back(self._tracks[code], packet, packet.start_ns, packet.rate) for code in codes):
-            blocks = self.restart(f"clock of {','.join(codes)} was set anew")
+            blocks += self.restart(f"clock of {','.join(codes)} was set anew")
         late = 0
         for code, column in zip(codes, packet.samples.T, strict=True):
             late += self._accept(self._tracks[code], packet, packet.start_ns, packet.rate, column)
@@ -176,29 +192,64 @@ class Timeline:
         self.stats.out_of_order_packets += late > 0
         return [*blocks, *self._join()]
 
-    def _straight(self, packet: Packet, start_ns: int, rate: float) -> list[Block] | None:
-        """What the rest of this class comes to where nothing is out of the ordinary: all channels in one
-        packet, right behind what came before. None where that is not so."""
-        segment, tracks = self._segment, list(self._tracks.values())
-        if not segment or len(segment.live) < len(tracks) or len(packet.stream.channels) < len(tracks):
-            return None
-        for track in tracks:
-            if track.pieces or track.broken or track.rate != rate or track.end_ns is None:
-                return None
-            if round((track.end_ns - start_ns) * rate / _S) != 0:
-                return None
-        if packet.samples.dtype.kind == "f" and not np.isfinite(packet.samples).all():
-            return None
-        end_ns = start_ns + round(len(packet.samples) * _S / rate)
-        rows = np.zeros((len(packet.samples), 3))
-        for column, code in enumerate(packet.stream.channels):
+    def _goes_on(self, packet: Packet, start_ns: int, rate: float) -> bool:
+        """Whether a packet of all channels is right behind what came before; if so, it waits to be joined."""
+        samples, run = packet.samples, self._run
+        if len(samples) == 0 or (samples.dtype.kind == "f" and not np.isfinite(samples).all()):
+            return False
+        end_ns = start_ns + round(len(samples) * _S / rate)
+        if run is None:
+            if not self._is_straight(packet, start_ns, rate):
+                return False
+            self._run = _Run([packet], len(samples), end_ns)
+            return True
+        last = run.packets[-1]
+        if packet.stream != last.stream or rate != last.rate or round((run.end_ns - start_ns) * rate / _S):
+            return False
+        run.packets.append(packet)
+        run.samples += len(samples)
+        run.end_ns = end_ns
+        return True
+
+    def _is_straight(self, packet: Packet, start_ns: int, rate: float) -> bool:
+        """Whether a packet goes on with all channels of the segment, none of which waits or was broken."""
+        segment, tracks = self._segment, self._tracks
+        if not segment or len(segment.live) < len(tracks) or tracks.keys() != set(packet.stream.channels):
+            return False
+        return all(
+            not (track.pieces or track.broken or track.rate != rate or track.end_ns is None)
+            and not round((track.end_ns - start_ns) * rate / _S)
+            for track in tracks.values()
+        )
+
+    def _is_full(self, rate: float) -> bool:
+        """Whether what waits to be joined fills another block of the segment."""
+        segment, run = self._segment, self._run
+        if segment is None or run is None:
+            return False
+        certain = segment.resampler.certain(segment.inputs + run.samples)
+        return certain // self._block > segment.outputs // self._block
+
+    def _joined(self) -> list[Block]:
+        """The block of the packets that wait to be joined, if there are some."""
+        segment, run = self._segment, self._run
+        if segment is None or run is None:
+            return []
+        self._run = None
+        last = run.packets[-1]
+        self._stream = last.stream
+        for packet in run.packets:
+            start_ns, rate = packet.start_ns or 0, packet.rate or 0.0
+            piece = Piece(start_ns, rate, packet.clock, packet.sigma_s, packet.samples[:, 0], True, False)
+            segment.marks.append((segment.inputs, piece))
+            segment.inputs += len(packet.samples)
+        rows = np.zeros((run.samples, 3))
+        together = np.concatenate([packet.samples for packet in run.packets])
+        for column, code in enumerate(last.stream.channels):
             track = self._tracks[code]
-            track.newest_ns, track.late_ns, track.end_ns = start_ns, 0, end_ns
-            rows[:, track.slot] = packet.samples[:, column]
-        piece = Piece(start_ns, rate, packet.clock, packet.sigma_s, packet.samples[:, 0], True, False)
-        segment.marks.append((segment.inputs, piece))
-        segment.next_ns = end_ns
-        segment.inputs += len(rows)
+            track.newest_ns, track.late_ns, track.end_ns = last.start_ns or 0, 0, run.end_ns
+            rows[:, track.slot] = together[:, column]
+        segment.next_ns = run.end_ns
         return self._blocks(segment, segment.resampler.feed(rows))
 
     def restart(self, reason: str) -> list[Block]:
@@ -210,7 +261,7 @@ class Timeline:
 
     def flush(self) -> list[Block]:
         """End of data: what waits for a channel goes on without it; then the last segment's tail."""
-        blocks: list[Block] = []
+        blocks = self._joined()
         while self._segment or any(track.pieces for track in self._tracks.values()):
             for track in self._tracks.values():
                 track.silent = not track.pieces
@@ -381,11 +432,12 @@ class Timeline:
         """One block, timed by the packet that holds its first sample; none without samples."""
         if len(samples) == 0:
             return []
-        position = segment.outputs / segment.resampler.ratio
-        while len(segment.marks) > 1 and segment.marks[1][0] <= position:
+        up, down = segment.resampler.ratio.as_integer_ratio()
+        position = segment.outputs * down  # of an input sample, `up` times
+        while len(segment.marks) > 1 and segment.marks[1][0] * up <= position:
             segment.marks.popleft()
         index, piece = segment.marks[0]
-        start_ns = piece.time_ns(float(position - index))
+        start_ns = piece.time_ns((position - index * up) / up)
         starts = segment.outputs == 0
         block = Block(segment.stream, start_ns, samples, piece.clock, starts, piece.sigma_s)
         segment.outputs += len(samples)

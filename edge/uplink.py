@@ -64,7 +64,9 @@ class Uplink:
         """AddressError or OutboxError if it cannot work as asked."""
         self._report = report
         self._stop = threading.Event()
-        addresses = [parse_address(url) for url in urls]
+        addresses = {(address := parse_address(url)).name: address for url in urls}
+        if len(addresses) < len(urls):
+            raise AddressError("two uplinks go to one place; give each a host, port or path of its own")
         self._outbox = Outbox(path, report, monotonic=monotonic)
         try:
             self._couriers = [
@@ -77,7 +79,7 @@ class Uplink:
                     self._stop,
                     monotonic,
                 )
-                for address in addresses
+                for address in addresses.values()
             ]
         except BaseException:
             self._outbox.close()

@@ -18,7 +18,7 @@ channels (off, int16, int24, int32), 10 bits "variable slot k is valid" (bit k).
 
 import struct
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import Any
 
@@ -50,7 +50,7 @@ _INSTRUMENTS = (("H", (0, 2, 1)), ("N", (3, 5, 4)))
 _COLUMN_ORDER = (0, 2, 1, 3, 5, 4, 6, 7)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _DeviceConfig:
     """device_config in words; `widths`: bytes per sample of the eight channels, 0 where off."""
 
@@ -84,14 +84,40 @@ class _DeviceConfig:
         """What stays the same until the digitizer is set up anew."""
         return self.interval_ms, self.rate, self.widths
 
-    @property
+    @cached_property
     def samples(self) -> int:
         """Samples per channel and packet."""
         return self.interval_ms // (1000 // self.rate)
 
-    @property
+    @cached_property
     def packet_bytes(self) -> int:
         return _HEAD.size + self.samples * sum(self.widths) + _TAIL.size
+
+    @cached_property
+    def instruments(self) -> list[tuple[tuple[str, ...], list[int]]]:
+        """Channel codes in Z, N, E order, and the places of their blocks among those of the packet."""
+        places = {k: place for place, k in enumerate(k for k in range(_CHANNELS) if self.widths[k])}
+        found = []
+        for instrument, channels in _INSTRUMENTS:
+            enabled = [k for k in channels if k in places]
+            if enabled:
+                components = "".join("ZEN"[k % 3] for k in enabled)
+                codes = channel_codes(self.rate, instrument, components)
+                found.append((codes, [places[k] for k in enabled]))
+        return found
+
+    def blocks(self, body: bytes) -> NDArray[np.int32]:
+        """The samples of a packet (channels that are on, n)."""
+        widths = [width for width in self.widths if width]
+        if min(widths) == max(widths):
+            return _read_samples(body, widths[0]).reshape(len(widths), -1)
+        ends = list(accumulate(self.samples * width for width in widths))
+        return np.stack(
+            [
+                _read_samples(body[end - self.samples * width : end], width)
+                for end, width in zip(ends, widths, strict=True)
+            ]
+        )
 
 
 class Decoder:
@@ -116,6 +142,7 @@ class Decoder:
         self._buffer = bytearray()
         self._next_ms: int | None = None
         self._last: _DeviceConfig | None = None  # of the last good packet
+        self._streams: dict[tuple[str, ...], Stream] = {}
 
     def feed(self, data: bytes) -> list[Packet]:
         """Take the next bytes, cut anywhere, and return the packets they complete, in wire order.
@@ -192,30 +219,26 @@ class Decoder:
         self._next_ms = time_ms + config.interval_ms
 
     def _packets(self, time_ms: int, config: _DeviceConfig, variable: bytes, body: bytes) -> list[Packet]:
-        ends = [config.samples * total for total in accumulate(config.widths)]
         meta = _meta(time_ms, config, variable)
-        packets = []
-        for instrument, channels in _INSTRUMENTS:
-            enabled = [k for k in channels if config.widths[k]]
-            if not enabled:
-                continue
-            columns = [
-                _read_samples(body[ends[k] - config.samples * config.widths[k] : ends[k]], config.widths[k])
-                for k in enabled
-            ]
-            components = "".join("ZEN"[k % 3] for k in enabled)
-            packets.append(
-                Packet(
-                    stream=Stream(*self._identity, channel_codes(config.rate, instrument, components)),
-                    start_ns=time_ms * 1_000_000,
-                    rate=float(config.rate),
-                    samples=np.stack(columns, axis=1),
-                    clock="gnss" if config.gnss else "device",
-                    meta=meta,
-                    wire_bytes=config.packet_bytes,
-                )
+        blocks = config.blocks(body)
+        return [
+            Packet(
+                stream=self._stream(codes),
+                start_ns=time_ms * 1_000_000,
+                rate=float(config.rate),
+                samples=blocks[places].T,
+                clock="gnss" if config.gnss else "device",
+                meta=meta,
+                wire_bytes=config.packet_bytes,
             )
-        return packets
+            for codes, places in config.instruments
+        ]
+
+    def _stream(self, codes: tuple[str, ...]) -> Stream:
+        """The same object all day, as long as the digitizer's set-up stays."""
+        if codes not in self._streams:
+            self._streams[codes] = Stream(*self._identity, codes)
+        return self._streams[codes]
 
 
 class Encoder:

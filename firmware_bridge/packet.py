@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ COMPONENT_ORDER = "ZNE123XY"
 """Sort key of the last channel letter: vertical first, then north (or 1), then east (or 2)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stream:
     """FDSN identity of one instrument: network, station, location and its channel codes.
 
@@ -34,7 +35,7 @@ class Stream:
         """NET.STA.LOC, as picks carry it."""
         return f"{self.network}.{self.station}.{self.location}"
 
-    @property
+    @cached_property
     def instrument(self) -> str:
         """NET.STA.LOC.BI: station plus band and instrument code, one picker each."""
         code = next(code for code in self.channels if code)

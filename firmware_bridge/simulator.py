@@ -27,8 +27,9 @@ from firmware_bridge.uart import Line, on_the_line
 from firmware_bridge.wire import Encoder
 
 _NS = 1_000_000_000
-# pyserial throws away what it finds in a port just after opening it: give it time to do so.
-_SETTLE_S = 0.25
+# pyserial throws away what it finds in a port just after opening it: it is waited for, so long at most, as
+# other readers do no such thing.
+_SETTLE_S = 2.0
 _POLL_S = 0.02
 _BAUDS = {
     getattr(termios, name): int(name[1:])
@@ -274,8 +275,13 @@ class _Terminal:
         # Only with our own end closed does the master see whether a reader has the other one open.
         os.close(slave)
         os.set_blocking(self._master, False)
+        # In this mode the master is told when a reader throws away what it has not read.
+        fcntl.ioctl(self._master, termios.TIOCPKT, struct.pack("i", 1))
         self._hang_up = select.poll()
         self._hang_up.register(self._master, 0)
+        self._told = select.poll()
+        self._told.register(self._master, select.POLLPRI)
+        self._settled = False
 
     def close(self) -> None:
         os.close(self._master)
@@ -288,11 +294,16 @@ class _Terminal:
         return _BAUDS[code]
 
     def await_reader(self, stop: threading.Event) -> None:
-        if self._has_reader():
-            return
+        """Return when a reader is there and has thrown away what it found, or has not for a while."""
+        self._settled = self._settled and self._has_reader()
         while not self._has_reader() and not stop.is_set():
+            self._was_emptied()  # by one that has left
             stop.wait(_POLL_S)
-        stop.wait(_SETTLE_S)
+        patience_ends = time.monotonic() + _SETTLE_S
+        while not (self._settled or stop.is_set()):
+            self._settled = self._was_emptied() or time.monotonic() > patience_ends
+            if not self._settled:
+                stop.wait(_POLL_S)
 
     def write(self, data: bytes, stop: threading.Event) -> bool:
         """False when told to stop before all was written."""
@@ -313,3 +324,9 @@ class _Terminal:
 
     def _has_reader(self) -> bool:
         return not self._hang_up.poll(0)
+
+    def _was_emptied(self) -> bool:
+        """Whether a reader has thrown away what it had not read, since this was last asked."""
+        if not any(events & select.POLLPRI for _, events in self._told.poll(0)):
+            return False
+        return bool(os.read(self._master, 1)[0] & termios.TIOCPKT_FLUSHREAD)

@@ -11,6 +11,7 @@ from firmware_bridge.synthetic import synthetic_earthquake
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
+LONGEST = ("test_protocols.py", "test_train.py")
 NS = 1_000_000_000
 COLUMNS = (
     "trace_name",
@@ -39,6 +40,11 @@ TINY = (
     "--learning-rate",
     0.01,
 )
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest comes first: begun last, it would keep one worker while the other waits."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def _event(seed, split):
@@ -70,24 +76,33 @@ def quakes(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def edge_train(quakes):
-    """The command on a network that is as small as can be, two epochs of two steps: edge_train(run, …)
-    returns its exit status. Op by op, because compiling takes longer than so few steps. Its cache lies beside
-    the data."""
+def op_by_op():
+    """`compile_model` of a few steps: they are taken op by op, because compiling them takes longer. What the
+    network answers is compiled: it is asked a hundred times."""
     pytest.importorskip("keras", reason="the host side needs the [host] extra")
-    from zoo import train
+    from zoo.losses import compile_model
 
-    def compile_model(model, *args):
-        compiled(model, *args)
+    def compiled(model, *args):
+        compile_model(model, *args)
         model.run_eagerly = True
+        model.make_train_function()
+        model.run_eagerly = False
+
+    return compiled
+
+
+@pytest.fixture(scope="session")
+def edge_train(quakes, op_by_op):
+    """The command on a network that is as small as can be, two epochs of two steps: edge_train(run, …)
+    returns its exit status. Its cache lies beside the data."""
+    from zoo import train
 
     def run(folder, *arguments):
         data = ("--data", quakes, "--dev", quakes, "--run", folder, "--cache", quakes.parent / "cache")
         return train.main(["lppn", *map(str, (*data, *TINY, *arguments))])
 
-    compiled = train.compile_model
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "compile_model", compile_model)
+        patch.setattr(train, "compile_model", op_by_op)
         yield run
 
 

@@ -46,3 +46,4 @@ def compile_model(model: keras.Model, config: LPPNConfig, rate: float, steps: in
         loss={"cls": cell_loss, "ofs": offset_loss},
         loss_weights={"cls": 1.0, "ofs": OFFSET_WEIGHT},
     )
+    optimizer.build(model.trainable_variables)  # left to the first step, it would take longer to trace

@@ -141,10 +141,9 @@ def begin(args: Namespace, run: Run, card: Card) -> keras.Model:
     compile_model(model, config, args.learning_rate, args.steps)
     if run.history():
         # Not load_model: a saved optimizer has forgotten what weight decay spares.
-        model.optimizer.build(model.trainable_variables)
         model.load_weights(run.last)
     elif args.weights:
-        model.load_weights(args.weights)
+        model.set_weights(load_keras(args.weights).model.get_weights())
     return model
 
 

@@ -42,16 +42,14 @@ def main() -> int:
             place = Path(folder) / name
             place.mkdir()
             began_s = time.monotonic()
-            with Broker(place) as broker:
+            with Broker(place) as broker, EdgeCollect(place, f"mqtt://127.0.0.1:{broker.port}") as collector:
                 network = Network(broker.port)
-                collector = EdgeCollect(place, f"mqtt://127.0.0.1:{broker.port}")
                 url = f"mqtt://127.0.0.1:{network.port}"
                 site = Site(place, record, picks, broker, network, url, args.kills, Random(args.seed))
                 count, due = rows[name](site)
                 expected = last_words(due)
                 with site.uplink():
                     stored = collector.wait(expected, _WAIT_S)
-                collector.close()
                 network.close()
             lost = len(expected - set(stored))
             doubled = len(stored) - len(expected & set(stored))

@@ -49,7 +49,10 @@ class EdgeCollect:
             sleep(0.1)
         return rows
 
-    def close(self) -> None:
+    def __enter__(self) -> "EdgeCollect":
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self._process.terminate()
         self._process.wait()
         self._log.close()

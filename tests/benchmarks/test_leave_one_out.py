@@ -72,11 +72,11 @@ def test_each_source_is_left_out_and_scored(two_sources, edge_train, tmp_path, m
     def in_this_process(commands, jobs):
         for command in commands.values():
             arguments = command[command.index("lppn") + 1 :]
-            assert edge_train(arguments[-1], *arguments[:-2], "--steps", 4) == 0
+            assert edge_train(arguments[-1], *arguments[:-2], "--steps", 2) == 0
 
     monkeypatch.setattr(leave_one_out, "pinned", in_this_process)
     runs = tmp_path / "runs"
-    given = ["--data", str(two_sources), "-T", "1536"]
+    given = ["--data", str(two_sources), "-T", "512"]
     assert main(["--labelled", str(two_sources), "--runs", str(runs), "--", *given]) == 0
     for source in ("north", "south"):
         card = Card.from_json((runs / f"without-{source}" / "best.json").read_text())

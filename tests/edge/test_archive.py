@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from pymseed import DataEncoding, MS3TraceList
 
-from edge.archive import Archive, open_archive
+from edge.archive import JOINED_S, Archive, joined, open_archive
 from edge.timeline import Timeline
 
 S = 1_000_000_000
@@ -290,3 +290,24 @@ def test_another_instrument_keeps_its_channels_whatever_its_neighbour_has(tmp_pa
     archive = open_archive([write(tmp_path / "x.mseed", pieces)])
     assert archive.instruments["XX.AAA.00.HN"].channels == ("HNZ", "HNN", "HNE")
     np.testing.assert_array_equal(replay(archive)["XX.AAA.00.HN"][0], x)
+
+
+def test_short_records_are_joined_to_packets_of_half_a_minute(tmp_path: Path) -> None:
+    """A gap stays one, and so does what begins at another time than it should."""
+    z, n = counts(20_000), counts(9_000, 1)
+    pieces = [
+        ("XX_AAA_00_HHZ", 0.0, z),
+        ("XX_AAA_00_HHN", 0.0, n[:6_000]),
+        ("XX_AAA_00_HHN", 60.002, n[6_000:]),  # 2 ms late
+    ]
+    archive = open_archive([write(tmp_path / f"{k}.mseed", [piece]) for k, piece in enumerate(pieces)])
+    records = list(archive.packets())
+    packets = joined(records)
+    assert len(packets) < len(records) / 3
+    assert [one.start_ns for one in packets] == sorted(one.start_ns or 0 for one in packets)
+    for code, samples in (("HHZ", z), ("HHN", n)):
+        of_it = [one for one in packets if one.stream.channels == (code,)]
+        np.testing.assert_array_equal(np.concatenate([one.samples[:, 0] for one in of_it]), samples)
+        assert max(len(one.samples) for one in of_it) < 100 * (JOINED_S + 20)
+    begins = {(one.start_ns or 0) - T0 for one in packets if one.stream.channels == ("HHN",)}
+    assert 60_002_000_000 in begins

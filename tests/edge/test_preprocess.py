@@ -227,3 +227,8 @@ def test_an_unknown_rule_is_refused_with_those_that_are_known():
         normaliser({})
     with pytest.raises(ValueError, match="above 0"):
         normaliser({**PARAMETERS["running-asinh"], "name": "running-asinh", "gain": 0})
+
+
+@EVERY_RULE
+def test_the_unit_of_the_samples_makes_no_difference(name):
+    np.testing.assert_allclose(show(name, 1e-9 * counts(512)), show(name, counts(512)), rtol=1e-4)

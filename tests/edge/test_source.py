@@ -70,11 +70,11 @@ class Station:
 
     def wait(self, condition: Callable[[], bool]) -> None:
         with self.changed:
-            assert self.changed.wait_for(condition, timeout=20), (self.lines, self.data)
+            assert self.changed.wait_for(condition, timeout=90), (self.lines, self.data)
 
     def end(self) -> None:
         self.stop.set()
-        self.thread.join(timeout=20)
+        self.thread.join(timeout=90)
         assert not self.thread.is_alive()
 
 

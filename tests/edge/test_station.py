@@ -167,7 +167,7 @@ def test_a_channel_that_falls_silent_is_given_up_and_the_rest_goes_on(network):
     for packet in alone[12:14]:
         picks += station.feed(packet)
     (line,) = [line for line in lines if "HHZ,HHE" in line]
-    assert line == "from 2023-11-14T22:13:32Z on with HHZ,HHE"
+    assert line == "XX.TEST.00.HH: from 2023-11-14T22:13:32Z on with HHZ,HHE"
     for packet in alone[14:]:
         picks += station.feed(packet)
     assert p_after_s(picks)[0] == pytest.approx(20.0, abs=0.2)  # live, without waiting for the end
@@ -220,7 +220,7 @@ def test_samples_that_are_no_numbers_make_a_gap_that_is_reported_and_nothing_els
     ground[5000] = np.inf
     picks, lines = run(packets(ground))
     gaps = [line.partition(" before")[0] for line in lines]
-    assert gaps[:2] == ["gap of 0.030 s", "gap of 0.010 s"]
+    assert gaps[:2] == ["XX.TEST.00.HH: gap of 0.030 s", "XX.TEST.00.HH: gap of 0.010 s"]
     assert "NaN or infinite samples: 6" in lines[2]
     assert any(t == pytest.approx(20.0, abs=0.2) for t in p_after_s(picks))
 

@@ -670,3 +670,53 @@ def test_a_rate_the_model_cannot_use_is_refused() -> None:
 
 def test_an_empty_packet_is_nothing() -> None:
     assert Timeline(ZNE).feed(packet(counts(0))) == []
+
+
+# --- packets that are joined before they go on ----------------------------------------------------
+
+
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=40),
+    broken_at=st.integers(0, 39),
+    rate=st.sampled_from([50.0, 100.0, 200.0]),
+    block=st.sampled_from([16, 64]),
+)
+def test_joined_packets_hold_the_same_samples_and_times(
+    lengths: list[int], broken_at: int, rate: float, block: int
+) -> None:
+    x = counts(sum(lengths))
+    packets, at, gap_s = [], 0, 0.0
+    for k, n in enumerate(lengths):
+        gap_s += 3.0 * (k == broken_at > 0)
+        packets.append(packet(x[at : at + n], at / rate + gap_s, rate=rate))
+        at += n
+    joined, single = Timeline(ZNE, block=block), Timeline(ZNE)
+    together, apart = play(joined, packets), play(single, packets)
+    for (start, samples, _), (expected_start, expected, _) in zip(
+        segments(together), segments(apart), strict=True
+    ):
+        assert start == expected_start
+        np.testing.assert_array_equal(samples, expected)
+    assert joined.stats.gaps == single.stats.gaps
+    assert len(together) <= len(apart)
+
+
+def test_no_more_than_a_block_is_ever_held_back() -> None:
+    x = counts(1000)
+    timeline = Timeline(ZNE, block=64)
+    heard = given = 0
+    for i in range(0, 1000, 10):
+        heard += 10
+        given += sum(len(block.samples) for block in timeline.feed(packet(x[i : i + 10], i / 100)))
+        assert heard // 64 == given // 64
+
+
+def test_a_packet_that_is_refused_costs_those_that_wait_nothing() -> None:
+    x = counts(90)
+    timeline = Timeline(ZNE, block=64)
+    blocks = [block for i in range(0, 60, 20) for block in timeline.feed(packet(x[i : i + 20], i / 100))]
+    with pytest.raises(ValueError, match="announced"):
+        timeline.feed(packet(x[:20], 0.6, channels=("HHZ", "HHN", "HHE")))
+    blocks += timeline.feed(packet(x[60:], 0.6)) + timeline.flush()
+    [(_, samples, _)] = segments(blocks)
+    np.testing.assert_array_equal(samples, x)

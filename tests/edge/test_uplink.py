@@ -251,6 +251,11 @@ def test_a_broker_of_a_wrong_certificate_gets_nothing(tmp_path, certificates, up
         network.close()
 
 
+def test_one_place_is_given_once(uplink):
+    with pytest.raises(AddressError, match="two uplinks go to one place"):
+        uplink("udp://localhost:1", "udp://localhost:1?form=struct-11")
+
+
 @pytest.mark.parametrize(
     ("address", "says"),
     [

@@ -27,7 +27,15 @@ from firmware_bridge.synthetic import synthetic_earthquake
 from firmware_bridge.wire import Declared
 
 ROOT = Path(__file__).resolve().parents[2]
-SIMULATE = [sys.executable, "-c", "from firmware_bridge.simulate import main; raise SystemExit(main())"]
+AS_ON_A_TERMINAL = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+from firmware_bridge.simulate import main
+raise SystemExit(main())
+"""
+SIMULATE = [sys.executable, "-c", AS_ON_A_TERMINAL]
+BOUND_S = 90
+"""Everything here takes seconds at most; so much only on a computer that hangs."""
 NS = 1_000_000_000
 START_NS = 1_700_000_000 * NS
 PACKETS = 600
@@ -55,7 +63,7 @@ def line_of(command: subprocess.Popen[str]) -> str:
 
 
 def read_bytes(device: Path, n: int, baud: int = 9600) -> bytes:
-    with serial.Serial(str(device), baud, timeout=10) as port:
+    with serial.Serial(str(device), baud, timeout=BOUND_S) as port:
         data = port.read(n)
     assert len(data) == n
     return data
@@ -83,7 +91,7 @@ def test_files_are_replayed_through_the_link(tmp_path: Path) -> None:
         assert line_of(command) == f"digitizer on {link}: XX.STA.00.HH, 100 Hz, 60.0 s, AnyShake v3\n"
         assert line_of(command) == f"read it with: edge-pick --device {link}\n"
         packets = decode(read_bytes(link, PACKETS * 141))
-        assert command.wait(10) == 0
+        assert command.wait(BOUND_S) == 0
         assert command.stderr is not None
         assert command.stderr.read() == "all sent\n"
     assert np.array_equal(np.concatenate([packet.samples for packet in packets]), samples)
@@ -152,7 +160,7 @@ def test_an_unplugged_device_comes_back_under_its_link(tmp_path: Path) -> None:
 
 def read_until_gone(device: Path) -> bytes:
     data = b""
-    with serial.Serial(str(device), timeout=10) as port:
+    with serial.Serial(str(device), timeout=BOUND_S) as port:
         try:
             while more := port.read(141):
                 data += more
@@ -169,7 +177,7 @@ def test_a_raspberry_shake_by_udp() -> None:
         with simulate("--protocol", "shake", "--udp", address, "--speed", 20) as command:
             first = line_of(command)
             datagrams = [receiver.recv(65_536) for _ in range(3 * 240)]
-            assert command.wait(10) == 0
+            assert command.wait(BOUND_S) == 0
     assert first == f"digitizer to {address}: synthetic, 100 Hz, 60.0 s, Raspberry Shake datacast\n"
     packets = decode(b"\n".join(datagrams), "shake")
     for k, code in enumerate(("EHZ", "EHN", "EHE")):
@@ -186,9 +194,9 @@ def test_a_terminal_sees_how_far_it_has_come() -> None:
         os.close(stderr)
         shown = b""
         while b"all sent" not in shown:
-            assert select.select([screen], [], [], 10)[0]
+            assert select.select([screen], [], [], BOUND_S)[0]
             shown += os.read(screen, 1000)
-        assert command.wait(10) == 0
+        assert command.wait(BOUND_S) == 0
     os.close(screen)
     assert b" of 60.0 s sent" in shown
 
@@ -240,7 +248,7 @@ def test_a_signal_ends_the_command_cleanly(
     with simulate(*(arguments or ("--link", link))) as command:
         line_of(command)
         command.send_signal(number)
-        _, complaint = command.communicate(timeout=10)
+        _, complaint = command.communicate(timeout=BOUND_S)
         assert command.returncode == 0
     assert complaint == "stopped\n"
     assert not link.is_symlink()

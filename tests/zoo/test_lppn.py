@@ -64,7 +64,7 @@ def test_no_signal_is_so_strong_that_eight_bits_lose_the_weak_ones_in_the_wide_b
     model = build(LPPNConfig(n=4, S=8, T=512, backbone="wide"))
     relus = [layer.output for layer in model.layers if isinstance(layer, keras.layers.ReLU)]
     loud = 1e6 * np.random.default_rng(0).normal(size=(1, 1, 512, 3)).astype(np.float32)
-    assert max(float(np.max(x)) for x in keras.Model(model.inputs, relus)(loud)) == 6.0
+    assert max(float(np.max(x)) for x in keras.Model(model.input, relus)(loud)) == 6.0
 
 
 DELAYS = (3, 12)
@@ -147,13 +147,14 @@ def test_impossible_members_of_the_family_are_refused(kwargs, words):
 def test_a_cell_sees_as_far_as_published(S):
     """Receptive field of the wide module: about 367 samples at S = 8, doubling with S."""
     keras.utils.set_random_seed(1)
-    model = build(LPPNConfig(n=4, S=S, T=3072))
+    T = 96 * S
+    model = build(LPPNConfig(n=4, S=S, T=T))
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(1, 1, 3072, 3)).astype(np.float32)
-    cell = 3072 // S // 2
+    x = rng.normal(size=(1, 1, T, 3)).astype(np.float32)
+    cell = T // S // 2
     before = predict(model, {"x": x})["cls"][0, 0, cell]
     pokes = []
-    for at in range(0, 3072, 4):
+    for at in range(0, T, 4):
         poked = x.copy()
         poked[0, 0, at] += 100.0
         pokes.append(poked[0])

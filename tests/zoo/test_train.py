@@ -70,8 +70,8 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
 
 def test_a_run_can_begin_with_the_weights_of_another(tiny_run, edge_train, tmp_path):
     """At next to no learning rate it still has them at its end."""
-    begun = edge_train(tmp_path / "run", "--weights", tiny_run / "best.keras", "--learning-rate", 1e-12)
-    assert begun == 0
+    weights = ("--weights", tiny_run / "best.keras", "--steps", 2)
+    assert edge_train(tmp_path / "run", *weights, "--learning-rate", 1e-12) == 0
     one = keras.saving.load_model(tiny_run / "best.keras")
     two = keras.saving.load_model(tmp_path / "run" / "last.keras")
     for a, b in zip(one.trainable_weights, two.trainable_weights, strict=True):
@@ -84,7 +84,8 @@ def test_weights_of_another_network_are_refused(tiny_run, edge_train, tmp_path, 
 
 
 def test_a_distilled_run_learns_what_the_other_network_says(tiny_run, edge_train, tmp_path):
-    assert edge_train(tmp_path / "run", "--distil", tiny_run / "best.keras", "--seed", 7) == 0
+    teacher = ("--distil", tiny_run / "best.keras", "--steps", 2)
+    assert edge_train(tmp_path / "run", *teacher, "--seed", 7) == 0
     taught = load_keras(tmp_path / "run" / "best.keras").card
     assert taught.training["distilled"] == load_keras(tiny_run / "best.keras").card.training
 
