@@ -37,6 +37,7 @@ WAITING_MAX = 2 * IN_FLIGHT
 a session that a broker has forgotten since."""
 MESSAGE_MAX = 65_536
 """Bytes; the broker keeps longer ones to itself."""
+WAIT_S = 0.5
 KEEP_ALIVE_S = 30
 RECONNECT_MAX_S = 60
 BRIEF_S = 5
@@ -77,6 +78,7 @@ class Broker:
         self._waiting: Queue[Message] = Queue(WAITING_MAX)
         self._line = 0
         self._lock = threading.Lock()
+        self._closing = threading.Event()
         self._since_s = 0.0
         self._told: set[str] = set()
         self._client = Client(
@@ -132,6 +134,7 @@ class Broker:
 
     def close(self) -> None:
         """Leaves the session at the broker, which goes on filling it."""
+        self._closing.set()
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -172,10 +175,15 @@ class Broker:
 
     def _arrived(self, client: Client, _: Any, message: MQTTMessage) -> None:
         arrived = Message(message.topic, bytes(message.payload), message.qos, message.mid, self._line)
-        try:
-            self._waiting.put_nowait(arrived)
-        except Full:
-            self.lost += 1
+        while not self._closing.is_set():
+            try:
+                self._waiting.put(arrived, timeout=WAIT_S if message.qos else 0)
+                return
+            except Full:
+                if not message.qos:
+                    self.lost += 1
+                    return
+                # The broker sends more than was agreed upon: it is kept waiting, or these would be stranded.
 
     def _leave_out_what_comes_again(self) -> None:
         # Or each new connection would fill memory further while the store cannot take anything.

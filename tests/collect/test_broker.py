@@ -69,3 +69,38 @@ def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(broker, net
         network.mend()
         wait_for(lambda: receiver.waiting == 41)
     assert ids(receiver.take(1000, 1.0)) == [pick.id for pick in [*sent[20:], sent[0]]]
+
+
+def test_a_broker_that_sends_more_than_was_agreed_upon_is_kept_waiting(broker, monkeypatch):
+    monkeypatch.setattr("collect.broker.WAITING_MAX", 50)
+    receiver = Broker(parse_address(f"mqtt://127.0.0.1:{broker.port}"), "one", print)
+    receiver.start()
+    wait_for(lambda: receiver.connected)
+    sent = picks_of(300)
+    with publisher(broker.port) as station:
+        station.send_picks(sent)
+        wait_for(lambda: receiver.waiting == 50)
+        taken = []
+        while len(taken) < 300:
+            some = receiver.take(20, 10.0)
+            assert some, "messages are stranded"
+            taken += some
+            receiver.acknowledge(some)
+    receiver.close()
+    assert ids(taken) == [pick.id for pick in sent]
+
+
+def test_it_can_be_closed_while_nobody_takes_what_comes(broker, monkeypatch):
+    monkeypatch.setattr("collect.broker.WAITING_MAX", 5)
+    receiver = Broker(parse_address(f"mqtt://127.0.0.1:{broker.port}"), "one", print)
+    receiver.start()
+    wait_for(lambda: receiver.connected)
+    with publisher(broker.port) as station:
+        station.send_picks(picks_of(50))
+        wait_for(lambda: receiver.waiting == 5)
+        receiver.close()
+    again = Broker(parse_address(f"mqtt://127.0.0.1:{broker.port}"), "one", print)
+    monkeypatch.undo()
+    again.start()
+    wait_for(lambda: again.waiting >= 5)
+    again.close()
