@@ -1,9 +1,9 @@
 """Picks, status and last will reach a real broker, and nothing is lost or told twice through what fails."""
 
-import json
 import queue
 import subprocess
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +12,12 @@ import pytest
 from edge.outbox import Outbox
 from edge.pick import NS, Pick
 from edge.sinks.address import AddressError
-from edge.sinks.mqtt import topic
 from edge.uplink import Uplink
 from edge.vitals import Vitals
 
 paho = pytest.importorskip("paho.mqtt.client", reason="needs pip install 'edge-pick[mqtt]'")
+from subscriber import Collector
+
 from benchmarks.uplink.broker import Broker
 from benchmarks.uplink.line import Network
 
@@ -36,50 +37,6 @@ PICK = Pick(
     model="lppn@01234567",
 )
 PICKS = [replace(PICK, id=f"{n:016x}") for n in range(60)]
-
-
-class Collector:
-    """Keeps the first of each (id, update), counts what came again, and collects status messages."""
-
-    def __init__(self, port, name="collector"):
-        self.got = queue.Queue()
-        self.picks = []
-        self.again = 0
-        self.status = queue.Queue()
-        self._seen = set()
-        self._ready = threading.Event()
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=name, protocol=paho.MQTTv5)
-        self._client.reconnect_delay_set(0.05, 0.2)
-        self._client.on_connect = lambda client, *_: client.subscribe([("seis/v1/#", 1)])
-        self._client.on_subscribe = lambda *_: self._ready.set()
-        self._client.on_message = self._take
-        properties = paho.Properties(paho.PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = 600
-        self._client.connect("127.0.0.1", port, clean_start=False, properties=properties)
-        self._client.loop_start()
-        assert self._ready.wait(10)
-
-    def _take(self, client, userdata, message):
-        if message.topic.endswith("/pick"):
-            pick = Pick.from_json(message.payload.decode())
-            self.again += (pick.id, pick.update) in self._seen
-            if (pick.id, pick.update) not in self._seen:
-                self._seen.add((pick.id, pick.update))
-                self.got.put((message.topic, pick))
-        elif message.topic.endswith("/status"):
-            self.status.put(json.loads(message.payload))
-
-    def wait(self, count):
-        """That many different picks, in order."""
-        while len(self.picks) < count:
-            where, pick = self.got.get(timeout=20)
-            assert where == topic(pick.station, "pick")
-            self.picks.append(pick)
-        return self.picks
-
-    def close(self):
-        self._client.disconnect()
-        self._client.loop_stop()
 
 
 @pytest.fixture
@@ -179,6 +136,23 @@ def test_nothing_is_lost_when_broker_and_network_fail(broker, collector, uplink,
     assert {pick.id for pick in collector.wait(60)} == {pick.id for pick in PICKS}
     assert "picks wait in the outbox" in lines.get(timeout=20)
     network.close()
+
+
+def test_what_a_broker_acknowledged_and_forgot_is_sent_again(tmp_path, uplink):
+    with Broker(
+        tmp_path, f"allow_anonymous true\npersistence true\npersistence_location {tmp_path}/"
+    ) as broker:
+        Collector(broker.port).close()  # its session stays
+        broker.save()
+        link = uplink(f"mqtt://127.0.0.1:{broker.port}")
+        link.send(PICK)
+        while any(queue.depth for queue in link.queues().values()):
+            time.sleep(0.01)
+        broker.kill()
+        broker.start()
+        collector = Collector(broker.port)
+        assert collector.wait(1) == [PICK]
+        collector.close()
 
 
 def test_a_restart_sends_what_had_not_gone_out(broker, uplink, lines):
