@@ -2,8 +2,8 @@
 
 import queue
 import subprocess
-import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -190,28 +190,38 @@ def url(port, folder, station="XX.TEST."):
     )
 
 
-def test_a_station_writes_below_its_own_topic_alone(tmp_path, certificates, uplink, lines):
+@contextmanager
+def reader(port, folder, name):
+    """A client that asks for everything, by the certificate of `name`: the topics it gets, and itself."""
+    got, done = queue.SimpleQueue(), queue.SimpleQueue()
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=f"reader {name}", protocol=paho.MQTTv5)
+    client.tls_set(folder / "ca.crt", folder / f"{name}.crt", folder / f"{name}.key")
+    client.on_subscribe = client.on_unsubscribe = lambda *_: done.put(None)
+    client.on_message = lambda client, userdata, message: got.put(message.topic)
+    client.connect("127.0.0.1", port)
+    client.subscribe("seis/v1/#", 1)
+    client.loop_start()
+    done.get(timeout=20)
+    yield got
+    client.unsubscribe("seis/v1/#")
+    done.get(timeout=20)  # what was to come before that has come
+    client.disconnect()
+    client.loop_stop()
+
+
+def test_a_station_writes_below_its_own_topic_alone_and_reads_nothing(tmp_path, certificates, uplink, lines):
     ours = certificates / "ours"
     settings = secured(ours) + f"\npersistence_location {tmp_path}/\n"
     with Broker(tmp_path, settings) as broker:
-        taken = queue.Queue()
-        client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="c", protocol=paho.MQTTv5)
-        client.tls_set(ours / "ca.crt", ours / "collector.crt", ours / "collector.key")
-        ready = threading.Event()
-        client.on_subscribe = lambda *_: ready.set()
-        client.on_message = lambda client, userdata, message: taken.put(message.topic)
-        client.connect("127.0.0.1", broker.port)
-        client.subscribe("seis/v1/+/+/+/pick", 1)
-        client.loop_start()
-        assert ready.wait(10)
-        link = uplink(url(broker.port, ours))
-        link.send(PICK)
-        assert taken.get(timeout=20) == "seis/v1/XX/TEST/--/pick"
-        link.send(replace(PICK, station="XX.OTHER."))
-        assert "the broker refuses seis/v1/XX/OTHER/--/pick: Not authorized" in lines.get(timeout=20)
+        with reader(broker.port, ours, "collector") as taken, reader(broker.port, ours, "XX.OTHER.") as spied:
+            link = uplink(url(broker.port, ours))
+            link.send(PICK)
+            while (where := taken.get(timeout=20)) != "seis/v1/XX/TEST/--/pick":
+                assert where in ("seis/v1/XX/TEST/--/status", "seis/v1/XX/TEST/--/health")
+            link.send(replace(PICK, station="XX.OTHER."))
+            assert "the broker refuses seis/v1/XX/OTHER/--/pick: Not authorized" in lines.get(timeout=20)
         assert taken.empty()
-        client.disconnect()
-        client.loop_stop()
+        assert spied.empty()
 
 
 def test_a_broker_of_a_wrong_certificate_gets_nothing(tmp_path, certificates, uplink, lines):
