@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ State = Literal["waiting", "streaming", "stalled", "replaying"]
 
 FILE_NAME = "status.json"
 _SYSTEM_FOLDER = Path("/run/edge-pick")
+_DEAD_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,24 @@ def status_file() -> Path | None:
     if folder := os.environ.get("RUNTIME_DIRECTORY"):  # as systemd sets it
         return Path(folder.split(":")[0]) / FILE_NAME
     if folder := os.environ.get("XDG_RUNTIME_DIR"):
-        return Path(folder) / "edge-pick" / FILE_NAME
+        return Path(folder) / "edge-pick" / str(os.getpid()) / FILE_NAME
     return None
+
+
+def _found() -> list[Path]:
+    """The statuses of this user's edge-picks, and of those that systemd runs."""
+    folders = [_SYSTEM_FOLDER]
+    if own := status_file():
+        folders.append(own.parent if "RUNTIME_DIRECTORY" in os.environ else own.parent.parent)
+    return sorted({path for folder in folders for path in folder.glob(f"**/{FILE_NAME}")})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """ValueError if it is no status. One that is no longer written is of a process that died."""
+    status: dict[str, Any] = json.loads(path.read_text())
+    if time.time() - path.stat().st_mtime > _DEAD_S:
+        status["state"] = "gone"
+    return status
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -102,13 +120,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("file", nargs="*", type=Path, help="status.json of one (default: all that are found)")
     args = parser.parse_args(arguments)
-    own = status_file()
-    files = args.file or [*sorted(_SYSTEM_FOLDER.glob(f"**/{FILE_NAME}")), *([own] if own else [])]
-    bodies = [path.read_text() for path in files if path.is_file()]
-    if not bodies:
+    try:
+        statuses = [_read(path) for path in args.file or _found()]
+    except (OSError, ValueError) as error:
+        print(f"edge-pick status: {error}", file=sys.stderr)
+        return 2
+    if not statuses:
         print("edge-pick status: no edge-pick with --device or --udp runs here", file=sys.stderr)
         return 2
-    statuses = [json.loads(body) for body in bodies]
     for status in statuses:
         print(json.dumps(status) if args.json else "\n".join([*readable(status), ""]))
     return int(any(status["state"] != "streaming" for status in statuses))

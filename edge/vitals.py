@@ -53,7 +53,7 @@ class Vitals:
         self._digitizer_temperature_c: float | None = None
         self._picks: dict[Phase, int] = {"P": 0, "S": 0}
         self._clock_sigma_s: float | None = None
-        self._file = status_file()
+        self._file = status_file() if live else None
 
     @property
     def state(self) -> State:
@@ -135,6 +135,7 @@ class Vitals:
         if self._file:
             with suppress(OSError):
                 self._file.unlink(missing_ok=True)
+                self._file.parent.rmdir()
 
 
 def _age_s(packet: Packet | None) -> float | None:

@@ -1,5 +1,6 @@
 """A Mosquitto of one's own on loopback, to be killed and started again."""
 
+import re
 import shutil
 import signal
 import socket
@@ -45,6 +46,16 @@ class Broker:
                 self.kill()
                 raise RuntimeError(f"mosquitto does not start: {self.log.read_text()[-500:]}")
             sleep(0.02)
+
+    def save(self) -> None:
+        """What it has in memory to its persistence file; returns when that is there."""
+        assert self._process
+        (saved,) = re.findall("^persistence_location (.*)/$", self._config.read_text(), re.M)
+        file = Path(saved) / "mosquitto.db"
+        file.unlink(missing_ok=True)
+        self._process.send_signal(signal.SIGUSR1)
+        while not file.exists():
+            sleep(0.01)
 
     def restart(self, settings: str) -> None:
         """Killed, and started again with other settings."""

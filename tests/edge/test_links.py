@@ -4,6 +4,7 @@ import os
 import queue
 import re
 import socket
+import sys
 import threading
 import tty
 from contextlib import closing
@@ -239,3 +240,9 @@ def test_a_password_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
     assert parse_address(f"https://me@host?password-file={tmp_path}/secret").password() == "from file"
     with pytest.raises(AddressError, match="cannot be read"):
         parse_address("https://me@host?password-file=/nowhere").password()
+
+
+def test_without_paho_mqtt_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "paho.mqtt", None)
+    with pytest.raises(AddressError, match=re.escape("pip install 'edge-pick[mqtt]'")):
+        open_link(parse_address("mqtt://host"), None, "01234567", threading.Event())

@@ -82,6 +82,8 @@ def test_counts_are_told(clock, runtime):
 def test_the_status_command_shows_what_runs_here(clock, runtime, capsys):
     assert status.main([]) == 2
     assert "no edge-pick" in capsys.readouterr().err
+    assert status.main([str(runtime)]) == 2
+    assert "No such file" in capsys.readouterr().err
     vitals = Vitals("lppn@01234567", "litert, cpu", "XX.TEST.00", monotonic=clock)
     vitals.heard(NOTHING, DecoderStats(), 0)
     assert status.main([str(runtime)]) == 1
@@ -90,8 +92,24 @@ def test_the_status_command_shows_what_runs_here(clock, runtime, capsys):
     vitals.heard(arrived(), DecoderStats(), 0)
     assert status.main(["--json"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(runtime.read_text())
+    os.utime(runtime, (0, 0))
+    assert status.main(["--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["state"] == "gone"
     vitals.close()
     assert status.main([]) == 2
+
+
+def test_each_edge_pick_of_a_user_has_a_status_of_its_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    vitals = Vitals("lppn@01234567", "litert, cpu", "XX.TEST.00")
+    vitals.heard(arrived(), DecoderStats(), 0)
+    other = tmp_path / "edge-pick" / "1" / "status.json"
+    other.parent.mkdir()
+    other.write_text(vitals.status().to_json())
+    assert status.main(["--json"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    vitals.close()
+    assert [*tmp_path.glob("**/status.json")] == [other]
 
 
 def test_systemd_is_told_by_a_socket_of_either_kind(systemd, monkeypatch):

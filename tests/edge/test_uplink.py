@@ -1,9 +1,9 @@
 """Picks, status and last will reach a real broker, and nothing is lost or told twice through what fails."""
 
-import json
 import queue
 import subprocess
-import threading
+import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +12,12 @@ import pytest
 from edge.outbox import Outbox
 from edge.pick import NS, Pick
 from edge.sinks.address import AddressError
-from edge.sinks.mqtt import topic
 from edge.uplink import Uplink
 from edge.vitals import Vitals
 
 paho = pytest.importorskip("paho.mqtt.client", reason="needs pip install 'edge-pick[mqtt]'")
+from subscriber import Collector
+
 from benchmarks.uplink.broker import Broker
 from benchmarks.uplink.line import Network
 
@@ -36,50 +37,6 @@ PICK = Pick(
     model="lppn@01234567",
 )
 PICKS = [replace(PICK, id=f"{n:016x}") for n in range(60)]
-
-
-class Collector:
-    """Keeps the first of each (id, update), counts what came again, and collects status messages."""
-
-    def __init__(self, port, name="collector"):
-        self.got = queue.Queue()
-        self.picks = []
-        self.again = 0
-        self.status = queue.Queue()
-        self._seen = set()
-        self._ready = threading.Event()
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=name, protocol=paho.MQTTv5)
-        self._client.reconnect_delay_set(0.05, 0.2)
-        self._client.on_connect = lambda client, *_: client.subscribe([("seis/v1/#", 1)])
-        self._client.on_subscribe = lambda *_: self._ready.set()
-        self._client.on_message = self._take
-        properties = paho.Properties(paho.PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = 600
-        self._client.connect("127.0.0.1", port, clean_start=False, properties=properties)
-        self._client.loop_start()
-        assert self._ready.wait(10)
-
-    def _take(self, client, userdata, message):
-        if message.topic.endswith("/pick"):
-            pick = Pick.from_json(message.payload.decode())
-            self.again += (pick.id, pick.update) in self._seen
-            if (pick.id, pick.update) not in self._seen:
-                self._seen.add((pick.id, pick.update))
-                self.got.put((message.topic, pick))
-        elif message.topic.endswith("/status"):
-            self.status.put(json.loads(message.payload))
-
-    def wait(self, count):
-        """That many different picks, in order."""
-        while len(self.picks) < count:
-            where, pick = self.got.get(timeout=20)
-            assert where == topic(pick.station, "pick")
-            self.picks.append(pick)
-        return self.picks
-
-    def close(self):
-        self._client.disconnect()
-        self._client.loop_stop()
 
 
 @pytest.fixture
@@ -181,6 +138,23 @@ def test_nothing_is_lost_when_broker_and_network_fail(broker, collector, uplink,
     network.close()
 
 
+def test_what_a_broker_acknowledged_and_forgot_is_sent_again(tmp_path, uplink):
+    with Broker(
+        tmp_path, f"allow_anonymous true\npersistence true\npersistence_location {tmp_path}/"
+    ) as broker:
+        Collector(broker.port).close()  # its session stays
+        broker.save()
+        link = uplink(f"mqtt://127.0.0.1:{broker.port}")
+        link.send(PICK)
+        while any(queue.depth for queue in link.queues().values()):
+            time.sleep(0.01)
+        broker.kill()
+        broker.start()
+        collector = Collector(broker.port)
+        assert collector.wait(1) == [PICK]
+        collector.close()
+
+
 def test_a_restart_sends_what_had_not_gone_out(broker, uplink, lines):
     link = uplink(f"mqtt://127.0.0.1:{broker.port}")
     link.send(PICK)
@@ -216,28 +190,38 @@ def url(port, folder, station="XX.TEST."):
     )
 
 
-def test_a_station_writes_below_its_own_topic_alone(tmp_path, certificates, uplink, lines):
+@contextmanager
+def reader(port, folder, name):
+    """A client that asks for everything, by the certificate of `name`: the topics it gets, and itself."""
+    got, done = queue.SimpleQueue(), queue.SimpleQueue()
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=f"reader {name}", protocol=paho.MQTTv5)
+    client.tls_set(folder / "ca.crt", folder / f"{name}.crt", folder / f"{name}.key")
+    client.on_subscribe = client.on_unsubscribe = lambda *_: done.put(None)
+    client.on_message = lambda client, userdata, message: got.put(message.topic)
+    client.connect("127.0.0.1", port)
+    client.subscribe("seis/v1/#", 1)
+    client.loop_start()
+    done.get(timeout=20)
+    yield got
+    client.unsubscribe("seis/v1/#")
+    done.get(timeout=20)  # what was to come before that has come
+    client.disconnect()
+    client.loop_stop()
+
+
+def test_a_station_writes_below_its_own_topic_alone_and_reads_nothing(tmp_path, certificates, uplink, lines):
     ours = certificates / "ours"
     settings = secured(ours) + f"\npersistence_location {tmp_path}/\n"
     with Broker(tmp_path, settings) as broker:
-        taken = queue.Queue()
-        client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="c", protocol=paho.MQTTv5)
-        client.tls_set(ours / "ca.crt", ours / "collector.crt", ours / "collector.key")
-        ready = threading.Event()
-        client.on_subscribe = lambda *_: ready.set()
-        client.on_message = lambda client, userdata, message: taken.put(message.topic)
-        client.connect("127.0.0.1", broker.port)
-        client.subscribe("seis/v1/+/+/+/pick", 1)
-        client.loop_start()
-        assert ready.wait(10)
-        link = uplink(url(broker.port, ours))
-        link.send(PICK)
-        assert taken.get(timeout=20) == "seis/v1/XX/TEST/--/pick"
-        link.send(replace(PICK, station="XX.OTHER."))
-        assert "the broker refuses seis/v1/XX/OTHER/--/pick: Not authorized" in lines.get(timeout=20)
+        with reader(broker.port, ours, "collector") as taken, reader(broker.port, ours, "XX.OTHER.") as spied:
+            link = uplink(url(broker.port, ours))
+            link.send(PICK)
+            while (where := taken.get(timeout=20)) != "seis/v1/XX/TEST/--/pick":
+                assert where in ("seis/v1/XX/TEST/--/status", "seis/v1/XX/TEST/--/health")
+            link.send(replace(PICK, station="XX.OTHER."))
+            assert "the broker refuses seis/v1/XX/OTHER/--/pick: Not authorized" in lines.get(timeout=20)
         assert taken.empty()
-        client.disconnect()
-        client.loop_stop()
+        assert spied.empty()
 
 
 def test_a_broker_of_a_wrong_certificate_gets_nothing(tmp_path, certificates, uplink, lines):
