@@ -3,14 +3,19 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from edge.cli import parse
+from firmware_bridge.simulator import packets_of
+from firmware_bridge.synthetic import synthetic_earthquake
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 UNIT = DEPLOY / "edge-pick@.service"
+PR_SET_MDWE = 65  # <linux/prctl.h>: what MemoryDenyWriteExecute= asks for
+SKIP = 77
 MOST_EXPOSED = 20  # tenths; systemd calls up to 2 OK, and a unit without any hardening has 96
 
 
@@ -37,6 +42,24 @@ def test_the_unit_is_understood(systemd_analyze, tmp_path):
     unit.write_text(re.sub("ExecStart=[^ ]+", f"ExecStart={shutil.which('true')}", UNIT.read_text()))
     said, _ = systemd_analyze("verify", "--man=no", unit)
     assert not [line for line in said.splitlines() if UNIT.stem in line], said
+
+
+def test_the_network_runs_where_no_memory_is_writable_and_executable(tmp_path):
+    restricted = (
+        "import ctypes, sys\n"
+        f"if ctypes.CDLL(None).prctl({PR_SET_MDWE}, 1, 0, 0, 0): sys.exit({SKIP})\n"
+        "from edge.cli import main\n"
+        "sys.exit(main())"
+    )
+    quake = synthetic_earthquake()
+    capture = tmp_path / "datacast.txt"
+    capture.write_bytes(b"".join(data for _, data in packets_of(quake.samples, 100, quake.start_ns, "shake")))
+    command = [sys.executable, "-c", restricted, "--replay", capture]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode == SKIP:
+        pytest.skip("this kernel cannot deny it (Linux 6.3 can)")
+    assert done.returncode == 0, done.stderr
+    assert re.search("[1-9] P, [0-9]+ S picked", done.stderr)
 
 
 def test_the_example_of_a_station_is_taken():

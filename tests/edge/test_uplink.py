@@ -1,6 +1,7 @@
 """Picks, status and last will reach a real broker, and nothing is lost or told twice through what fails."""
 
 import queue
+import shutil
 import subprocess
 import time
 from contextlib import contextmanager
@@ -165,6 +166,25 @@ def test_a_restart_sends_what_had_not_gone_out(broker, uplink, lines):
     uplink(f"mqtt://127.0.0.1:{broker.port}")
     assert collector.wait(1) == [PICK]
     collector.close()
+
+
+def test_a_password_comes_from_a_file_and_a_wrong_one_is_told(tmp_path, uplink, lines):
+    known = tmp_path / "known"
+    known.touch(0o600)
+    make = ["mosquitto_passwd", "-b", known, "shed", "right"]
+    if shutil.which(make[0]) is None:
+        pytest.skip("needs mosquitto_passwd")
+    subprocess.run(make, check=True)
+    secret = tmp_path / "secret"
+    secret.write_text("wrong\n")
+    with Broker(tmp_path, f"allow_anonymous false\npassword_file {known}") as broker:
+        place = f"mqtt://shed@127.0.0.1:{broker.port}?password-file={secret}"
+        first = uplink(place)
+        assert "refuses the connection: Not authorized" in lines.get(timeout=20)
+        first.close()
+        secret.write_text("right\n")
+        uplink(place).send(PICK)
+        assert "nobody has subscribed" in lines.get(timeout=20)  # so it has been let in
 
 
 @pytest.fixture(scope="session")
