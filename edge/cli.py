@@ -14,17 +14,21 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from edge import doctor
+from edge import doctor, status
 from edge.archive import holds_miniseed, open_archive, portions
 from edge.backend import BackendError
 from edge.capture import find_capture
 from edge.cells import PHASES
+from edge.config import add_config_argument, with_config
 from edge.line import Line, add_line_arguments, declared
 from edge.model import DEFAULT_MODEL, StationNetwork, load_model, model_path
+from edge.outbox import OutboxError
 from edge.pick import Phase, Pick
-from edge.sinks import FileSink, LineSink, Sink
+from edge.sinks.lines import FileSink, LineSink, Sink
 from edge.source import DeviceError
 from edge.station import Station
+from edge.uplink import Uplink, add_uplink_arguments
+from edge.vitals import Vitals
 
 DESCRIPTION = """\
 Picks P and S onsets from a digitizer on a serial port or the network, or from files. What the digitizer
@@ -48,12 +52,17 @@ examples:
       a second; captured bytes of a digitizer that sends UTC (GCF files, datacasts) are replayed as well
   edge-pick --replay event.mseed --p-threshold 0.2
       more P picks, more of them false; the model's card gives the default
+  edge-pick --device /dev/ttyUSB0 --station AM.SHED.00 --uplink mqtt://broker
+      every pick delivered, through an outbox that survives kills, power cuts and dead links
   edge-pick doctor --device /dev/ttyUSB0
       nothing picked? what arrives, what it is, and what to do about it
+  edge-pick status
+      how those that run here are doing
 
 Stations with one or two components are picked with the others at zero. Ctrl-C or SIGTERM ends cleanly:
 what has arrived is picked before the program returns.
 """
+COMMANDS = {"doctor": doctor.main, "status": status.main}
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -79,12 +88,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="append every pick to this file, as JSON lines"
     )
+    add_uplink_arguments(parser)
     parser.add_argument(
         "--model", type=model_path, default=DEFAULT_MODEL,
         help="lppn-tiny, lppn (default), lppn-large, or a .tflite with its card beside it",
     )  # fmt: skip
+    add_config_argument(parser)
     parser.add_argument("--version", action="version", version=f"edge-pick {version('edge-pick')}")
-    return parser.parse_args(arguments)
+    return parser.parse_args(with_config(parser, sys.argv[1:] if arguments is None else arguments))
 
 
 def _probability(text: str) -> float:
@@ -105,9 +116,9 @@ def report(line: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 at the end of the data or when told to stop, 2 after one line on what is wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["doctor"]:
+    if arguments and arguments[0] in COMMANDS:
         try:
-            return doctor.main(arguments[1:])
+            return COMMANDS[arguments[0]](arguments[1:])
         except BrokenPipeError:
             return _unheard()
     args = parse(arguments)
@@ -127,7 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         report("stopped at once; picks may not have been written")
         return 2
-    except (OSError, ValueError, BackendError, DeviceError) as error:
+    except (OSError, ValueError, BackendError, DeviceError, OutboxError) as error:
         report(str(error))
         return 2
 
@@ -144,18 +155,28 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
     given: dict[Phase, float | None] = {"P": args.p_threshold, "S": args.s_threshold}
     thresholds = {phase: given[phase] or network.card.thresholds[phase] for phase in PHASES}
     with ExitStack() as stack:
-        printer = LineSink(_print, args.json or not sys.stdout.isatty())
-        sinks: list[Sink] = [FileSink(args.out, report), printer] if args.out else [printer]
+        described = network.describe()
+        backend = f"{described.runtime}, {described.device}"
+        station = None if args.station is None else ".".join(args.station)
+        vitals = Vitals(network.card.identity, backend, station, live=not args.replay)
+        stack.callback(vitals.close)
+        sinks: list[Sink] = []
+        if args.uplink:  # first: what is printed has been kept
+            sinks.append(Uplink(args.uplink, args.outbox, station, vitals, report))
+        if args.out:
+            sinks.append(FileSink(args.out, report))
+        sinks.append(LineSink(_print, args.json or not sys.stdout.isatty()))
         for sink in sinks:
             stack.callback(sink.close)
         picks = (
             replay(args, network, thresholds, stop)
             if args.replay
-            else listen(args, network, thresholds, stop)
+            else listen(args, network, thresholds, stop, vitals)
         )
         counts = dict.fromkeys(PHASES, 0)
         for pick in picks:
             counts[pick.phase] += pick.status == "final"
+            vitals.picked(pick)
             for sink in sinks[:]:
                 try:
                     sink.send(pick)
@@ -258,7 +279,11 @@ def replay_records(
 
 
 def listen(
-    args: argparse.Namespace, network: StationNetwork, thresholds: dict[Phase, float], stop: threading.Event
+    args: argparse.Namespace,
+    network: StationNetwork,
+    thresholds: dict[Phase, float],
+    stop: threading.Event,
+    vitals: Vitals,
 ) -> Iterator[Pick]:
     """Picks of a digitizer on a serial port or the network, until `stop` is set."""
     line = Line.from_arguments(args, stop, report)
@@ -269,6 +294,7 @@ def listen(
         for arrival_ns, packet in arrived.packets:
             station.take(packet, arrival_ns)
         yield from station.rest(arrived.arrival_ns)
+        vitals.heard(arrived, line.detector.stats, station.gaps)
     yield from station.flush()
     report(line.summary())
     for text in station.clocks():
