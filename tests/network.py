@@ -15,7 +15,7 @@ import pytest
 from benchmarks.uplink.broker import Broker
 from edge.pick import NS, Pick
 
-PATIENCE_S = 30
+PATIENCE_S = 120
 PICK = Pick(
     id="0123456789abcdef",
     station="XX.TEST.00",
