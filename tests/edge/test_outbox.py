@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.outbox import Outbox, OutboxError
@@ -87,6 +87,7 @@ def disk_full_at(n_bytes):
         signal.signal(signal.SIGXFSZ, handler)
 
 
+@settings(max_examples=40)
 @given(
     st.lists(
         st.sampled_from(["add", "send a", "send b", "restart"]) | st.integers(1, 9),
