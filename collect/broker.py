@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from typing import Any
@@ -32,9 +33,11 @@ SESSION_S = 30 * 86_400
 IN_FLIGHT = 2000
 """Messages that the broker may send ahead of their acknowledgement."""
 WAITING_MAX = 2 * IN_FLIGHT
-"""Messages in memory; those beyond `IN_FLIGHT` have QoS 0, which no acknowledgement holds back."""
+"""Messages in memory; those beyond `IN_FLIGHT` have QoS 0, which no acknowledgement holds back, or came to
+a session that a broker has forgotten since."""
 MESSAGE_MAX = 65_536
 """Bytes; the broker keeps longer ones to itself."""
+WAIT_S = 0.5
 KEEP_ALIVE_S = 30
 RECONNECT_MAX_S = 60
 BRIEF_S = 5
@@ -75,6 +78,7 @@ class Broker:
         self._waiting: Queue[Message] = Queue(WAITING_MAX)
         self._line = 0
         self._lock = threading.Lock()
+        self._closing = threading.Event()
         self._since_s = 0.0
         self._told: set[str] = set()
         self._client = Client(
@@ -130,6 +134,7 @@ class Broker:
 
     def close(self) -> None:
         """Leaves the session at the broker, which goes on filling it."""
+        self._closing.set()
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -140,6 +145,8 @@ class Broker:
             )
             return
         self._since_s = time.monotonic()
+        if flags.session_present:
+            self._leave_out_what_comes_again()
         client.subscribe([(topic, SubscribeOptions(qos)) for topic, qos in self._topics.items()])
         kept = "its session was kept" if flags.session_present else "a new session"
         self._tell(f"{self._address.name}: connected as {self._name}, {kept}")
@@ -168,10 +175,26 @@ class Broker:
 
     def _arrived(self, client: Client, _: Any, message: MQTTMessage) -> None:
         arrived = Message(message.topic, bytes(message.payload), message.qos, message.mid, self._line)
-        try:
-            self._waiting.put_nowait(arrived)
-        except Full:
-            self.lost += 1
+        while not self._closing.is_set():
+            try:
+                self._waiting.put(arrived, timeout=WAIT_S if message.qos else 0)
+                return
+            except Full:
+                if not message.qos:
+                    self.lost += 1
+                    return
+                # The broker sends more than was agreed upon: it is kept waiting, or these would be stranded.
+
+    def _leave_out_what_comes_again(self) -> None:
+        # Or each new connection would fill memory further while the store cannot take anything.
+        kept = []
+        with suppress(Empty):
+            while True:
+                message = self._waiting.get_nowait()
+                if not message.qos:
+                    kept.append(message)
+        for message in kept:
+            self._waiting.put_nowait(message)
 
     def _tell(self, line: str) -> None:
         if line not in self._told:  # once, not at each attempt

@@ -32,9 +32,12 @@ def read_sites(path: Path) -> dict[str, Site]:
 def _from_csv(path: Path) -> list[Site]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         table = csv.DictReader(file)
-        if missing := set(COLUMNS) - set(table.fieldnames or ()):
-            raise ValueError(f"{path}: the first line must name {', '.join(sorted(missing))}")
-        return [_site(path, table.line_num, row) for row in table]
+        try:
+            if missing := set(COLUMNS) - set(table.fieldnames or ()):
+                raise ValueError(f"{path}: the first line must name {', '.join(sorted(missing))}")
+            return [_site(path, table.line_num, row) for row in table]
+        except csv.Error as error:
+            raise ValueError(f"{path}: {error}") from error
 
 
 def _site(path: Path, line: int, row: dict[str, Any]) -> Site:

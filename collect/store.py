@@ -1,20 +1,22 @@
 """Where picks are kept: SQLite or PostgreSQL by URL, the same code through SQLAlchemy Core."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, create_engine, event, select
+from sqlalchemy import Connection, Engine, Row, create_engine, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from collect.schema import ARRIVALS, EVENTS, METADATA, PICKS, STAMP, VERSION
 from edge.pick import Pick
 
 _FIELDS = [column.name for column in PICKS.columns if column.name not in ("revision", "received_ns")]
+
+BEGINNING = 0x65646765
+"""Number of the lock, in PostgreSQL, under which tables are made."""
 
 
 class StoreError(Exception):
@@ -74,8 +76,10 @@ class Store:
         ).returning(PICKS.c.id)
 
     def _prepare(self) -> None:
-        # Several may begin one database at once: in PostgreSQL all but one of them fail, once it is begun.
-        with suppress(IntegrityError), self._engine.begin() as connection:
+        with self._engine.begin() as connection:
+            if self._engine.dialect.name == "postgresql":
+                # IF NOT EXISTS alone does not keep apart several that begin one database at once.
+                connection.execute(select(func.pg_advisory_xact_lock(BEGINNING)))
             for table in METADATA.sorted_tables:
                 connection.execute(CreateTable(table, if_not_exists=True))
                 for index in table.indexes:

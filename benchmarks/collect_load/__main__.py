@@ -73,7 +73,7 @@ def live(folder: Path, url: str, rate: int) -> Received:
 
 
 def _broker(folder: Path) -> Broker:
-    return Broker(folder, "allow_anonymous true\nmax_queued_messages 10000000\nmax_inflight_messages 0")
+    return Broker(folder, "allow_anonymous true\nmax_queued_messages 10000000\nmax_inflight_messages 2000")
 
 
 def _send(port: int, number: int, rate: float) -> None:

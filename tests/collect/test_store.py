@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from network import PICK, picks_of
 
 pytest.importorskip("sqlalchemy", reason="the receiving end needs the [collect] extra")
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
 from collect.schema import STAMP
 from collect.store import Arrival, Event, Store, StoreError
@@ -84,6 +85,26 @@ def test_a_database_is_begun_once_however_many_begin_it(store_url):
     assert stores[3].picks(*ALL) == [PICK]
     for one in stores:
         one.close()
+
+
+def test_a_table_partitioned_as_the_documentation_says_is_used_as_before(postgres):
+    url = postgres.url("partitioned")
+    picks = picks_of(20) + picks_of(20, "XX.OTHER.")
+    store = Store(url)
+    store.save(picks, 0)
+    lines = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text()
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in lines.partition("```sql\n")[2].partition("```")[0].split(";\n"):
+            if statement.strip():
+                connection.execute(text(statement))
+    engine.dispose()
+    again = Store(url)
+    assert again.save([*picks, replace(picks[3], update=1)], 0) == 1
+    assert again.save([replace(PICK, station="XX.NEW.")], 0) == 1
+    assert len(again.picks(*ALL)) == 41
+    store.close()
+    again.close()
 
 
 def test_tables_of_another_version_are_refused_and_left_alone(store_url):
