@@ -101,7 +101,7 @@ class Outbox:
         try:
             self._open()
         except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
                 raise OutboxError(
                     f"outbox {path}: another edge-pick has it open; give each its own by --outbox"
                 ) from error
