@@ -144,6 +144,18 @@ def test_a_new_sink_gets_what_comes_from_now_on(path, lines):
     outbox.close()
 
 
+def test_depth_is_what_is_left_after_a_place(path, lines, monkeypatch):
+    monkeypatch.setattr("edge.outbox._SHORT", 4)
+    outbox = Outbox(path, lines.append)
+    outbox.register("sink")
+    for n in range(1, 11):
+        outbox.add(numbered(n))
+    assert [outbox.depth(place) for place in range(11)] == list(range(10, -1, -1))
+    outbox.release("sink", 3)
+    assert [outbox.depth(place) for place in range(3, 11)] == list(range(7, -1, -1))
+    outbox.close()
+
+
 def test_killed_at_any_moment_it_holds_all_that_it_said_it_holds(path):
     said = Counter()
     for after in (1, 3, 8):
