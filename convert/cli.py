@@ -26,6 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 WEIGHTS = Path(__file__).parent.parent / "zoo" / "weights"
 NETWORKS = ("lppn-tiny", "lppn", "lppn-large")
+POLARITY = "polarity"
 F1_COST = 0.005
 """What int8 may cost."""
 DEFAULT_OUT = Path("edge") / "models"
@@ -41,7 +42,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "network",
-        help=f"which picker: {', '.join(NETWORKS)}; with --c-array or --edgetpu also a .tflite with its card",
+        help=f"which picker: {', '.join(NETWORKS)}, or {POLARITY}; with --c-array or --edgetpu a picker or a "
+        ".tflite with its card",
     )
     parser.add_argument("--int8", action="store_true", help="all integers of eight bits")
     made = parser.add_mutually_exclusive_group()
@@ -78,17 +80,23 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     args = parser.parse_args(arguments)
     converted_already = args.c_array or args.edgetpu
+    if args.network == POLARITY and (converted_already or args.stream or args.continuous):
+        parser.error(f"{POLARITY} is no picker: it takes --int8, --weights, --data, --windows and --out")
     if converted_already and (args.stream or args.weights or args.data or args.continuous):
         parser.error("--c-array and --edgetpu take a model as it is: convert it first, without them")
-    if not converted_already and not (args.int8 and args.data and args.network in NETWORKS):
-        parser.error(f"a conversion needs --int8, --data, and one of {', '.join(NETWORKS)}")
+    known = (*NETWORKS, POLARITY)
+    if not converted_already and not (args.int8 and args.data and args.network in known):
+        parser.error(f"a conversion needs --int8, --data, and one of {', '.join(known)}")
     return args
 
 
 def main(arguments: list[str] | None = None) -> int:
     args = parse(arguments)
+    made = c_array if args.c_array else edgetpu if args.edgetpu else convert
+    if args.network == POLARITY:
+        made = polarity
     try:
-        report = (c_array if args.c_array else edgetpu if args.edgetpu else convert)(args)
+        report = made(args)
     except ModuleNotFoundError as error:
         print(f"convert: {error.name} is missing: pip install 'edge-pick[host]'", file=sys.stderr)
         return 2
@@ -119,10 +127,7 @@ def convert(args: argparse.Namespace) -> str:
 
     ValueError for a model that would not run in int8 throughout; what the readers of weights and data raise.
     """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError("conversion needs TensorFlow: unset KERAS_BACKEND or set it to tensorflow")
+    _need_tensorflow()
     from convert.early import early_metrics, early_scores, early_thresholds
     from convert.edgetpu import refusals
     from convert.forms import as_stream, as_windows
@@ -197,6 +202,22 @@ def convert(args: argparse.Namespace) -> str:
     path.write_bytes(buffer)
     card_path(path).write_text(card.to_json())
     return _text(path, card)
+
+
+def polarity(args: argparse.Namespace) -> str:
+    """Converts the polarity model."""
+    _need_tensorflow()
+    from convert.polarity import convert_polarity
+
+    weights = args.weights or WEIGHTS / f"{args.network}.keras"
+    return convert_polarity(weights, args.data, args.out or DEFAULT_OUT, args.windows, _command(args))
+
+
+def _need_tensorflow() -> None:
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError("conversion needs TensorFlow: unset KERAS_BACKEND or set it to tensorflow")
 
 
 def _parameters(model: Any) -> int:

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.cells import SILENCE, Floats, Peaks, softmax, within_cell
-from edge.early import Early, Found
+from edge.early import Early
+from edge.first_motion import FirstMotions, Polariser
 from edge.model import Memory, Network
 from edge.pick import Phase, Pick
-from edge.picker import Picker
+from edge.picker import Found, Picker
 from edge.preprocess import HighPass, Streams, normaliser
 
 PIECES = (64, 8)
@@ -28,13 +29,15 @@ STRETCH = 16_384
 
 class Bank:
     """Pickers of any number of streams. `thresholds` override the card's, by phase. `early`: the
-    probabilities from which picks are told early, and again when the final head has spoken."""
+    probabilities from which picks are told early, and again when the final head has spoken. `polariser`: what
+    tells the first motions of P picks, None for picks without."""
 
     def __init__(
         self,
         network: Network,
         thresholds: Mapping[Phase, float] | None = None,
         early: Mapping[Phase, float] | None = None,
+        polariser: Polariser | None = None,
     ) -> None:
         card = network.card
         self._network = network
@@ -48,6 +51,8 @@ class Bank:
         self._peaks = Peaks(card.cells.stride, wanted, separation)
         self._early_peaks = Peaks(card.cells.stride, early, separation) if early else None
         self._early: dict[int, Early] = {}
+        self._polariser = polariser
+        self._motions: dict[int, FirstMotions] = {}
         corner = card.input.highpass_hz
         self._highpass = None if corner is None else HighPass(corner, card.input.rate_hz)
         self._normalise = normaliser(card.input.normalisation)
@@ -68,6 +73,8 @@ class Bank:
         picker = Picker(self._card, partial(self._awake.add, row))
         self._pickers.append(picker)
         self._early[row] = Early(self._peaks.separation)
+        if self._polariser:
+            self._motions[row] = FirstMotions(self._polariser, self._hop)
         return picker
 
     def run(self) -> list[Pick]:
@@ -141,14 +148,27 @@ class Bank:
             self._steps[row] += hops
         new = hops * self._frames
         asked = words[:, : new + 2 * self._peaks.separation]
-        final: dict[int, list[Found]] = {}
+        found: dict[int, list[Found]] = {}
         for k in np.flatnonzero(self._peaks.likely(asked)).tolist():
             done = self._steps[rows[k]]
             first = done * self._frames - self._delays[-1] - asked.shape[1]
-            final[k] = self._found(self._peaks, pickers[k], first, asked[k], done - hops)
+            found[k] = self._found(self._peaks, pickers[k], first, asked[k], done - hops)
         if self._early_peaks:
-            return self._with_early(self._early_peaks, rows, pickers, words[:, new:], final)
-        return [pick for found in final.values() for _, pick in found]
+            found = self._with_early(self._early_peaks, rows, pickers, words[:, new:], found)
+        return [
+            pick
+            for k, row in enumerate(rows)
+            if k in found or self._awaits(row)
+            for pick in self._told(row, pickers[k], found.get(k, []))
+        ]
+
+    def _awaits(self, row: int) -> bool:
+        """Whether a pick of its stream will be told again when more was heard."""
+        return row in self._motions and self._motions[row].waiting
+
+    def _told(self, row: int, picker: Picker, found: list[Found]) -> list[Pick]:
+        told = self._motions[row].tell(found, picker) if row in self._motions else found
+        return [one.pick for one in told]
 
     def _with_early(
         self,
@@ -157,21 +177,21 @@ class Bank:
         pickers: Sequence[Picker],
         words: Floats,
         final: Mapping[int, list[Found]],
-    ) -> list[Pick]:
+    ) -> dict[int, list[Found]]:
         """Final picks and early ones: of the words (streams, cells, 4) from the last cells that are final on,
         peaks of which the cell after them has a word too."""
         w = self._peaks.separation
-        picks: list[Pick] = []
+        said: dict[int, list[Found]] = {}
         ahead = np.concatenate([words, np.tile(SILENCE, (len(rows), w - 1, 1))], axis=1)
         likely = peaks.likely(ahead)
         for k, row in enumerate(rows):
             done = self._steps[row] * self._frames
             first = done - self._delays[0] - self._known
-            picks += self._early[row].settle(final.get(k, []), first + w)
+            said[k] = self._early[row].settle(final.get(k, []), first + w)
             if likely[k]:
                 found = self._found(peaks, pickers[k], first, ahead[k], self._steps[row] - 1)
-                picks += self._early[row].tell(found)
-        return picks
+                said[k] += self._early[row].tell(found)
+        return said
 
     def _in_pieces(self, shown: Floats, memory: Memory, count: int) -> Floats:
         """A stretch of one stream, cut into pieces which go side by side. What a piece remembers at its
@@ -219,13 +239,13 @@ class Bank:
         return words
 
     def _found(self, peaks: Peaks, picker: Picker, first: int, words: Floats, before: int) -> list[Found]:
-        """Onsets and picks among words (cells, 4), the first of them on the `first` cell of the segment, of
+        """Onsets with picks among words (cells, 4), the first of them on the `first` cell of the segment, of
         which every hop since so many `before` has asked for the next ones."""
         within = within_cell(words[:, 3], self._card.cells.offset)
         onsets = peaks.of(first, softmax(words[:, :3])[:, 1:], within)
         asked = first + peaks.separation
         return [
-            (onset, picker.pick(onset, (before + 1 + (onset.cell - asked) // self._frames) * self._hop))
+            picker.found(onset, (before + 1 + (onset.cell - asked) // self._frames) * self._hop)
             for onset in onsets
             if onset.sample < picker.length
         ]
@@ -235,7 +255,10 @@ class Bank:
         later ones have not seen enough."""
         first = self._steps[row] * self._frames - self._delays[0] - self._known
         words = np.concatenate([self._words[row], np.tile(SILENCE, (self._peaks.separation, 1))])
-        picks = self._early[row].settle(self._found(self._peaks, picker, first, words, self._steps[row]))
+        found = self._early[row].settle(self._found(self._peaks, picker, first, words, self._steps[row]))
+        picks = self._told(row, picker, found)
+        if row in self._motions:
+            self._motions[row].leave()
         picker.leave()
         self._begin(row)
         return picks

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from math import ceil, inf
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Protocol, TypeVar, get_args
 
 from edge.cells import PHASES, OffsetKind
 from edge.pick import Phase
@@ -91,12 +91,7 @@ class Card:
     @classmethod
     def from_json(cls, text: str | bytes) -> "Card":
         """CardError names the first key that is missing or wrong."""
-        try:
-            fields = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise CardError(f"the card is not JSON: {error}") from error
-        if not isinstance(fields, dict) or fields.pop("card", None) != CARD_VERSION:
-            raise CardError(f"the card's key 'card' must be {CARD_VERSION}, the version this program reads")
+        fields = card_fields(text, CARD_VERSION)
         try:
             fields["input"] = InputSpec(**fields["input"])
             fields["cells"] = CellSpec(**fields["cells"])
@@ -111,67 +106,91 @@ class Card:
 
     def check(self) -> None:
         """CardError if a value is of the wrong kind, out of range, or contradicts another."""
-
-        def must(key: str, value: object, fits: bool, rule: str) -> None:
-            if not fits:
-                raise CardError(f"the card's {key} = {value!r} must be {rule}")
-
         for key in ("name", "task", "licence", "sha256"):
             must(key, getattr(self, key), isinstance(getattr(self, key), str), "a text")
         for key in ("thresholds", "sigma_s", "bias_s", "training", "quantisation", "metrics"):
             must(key, getattr(self, key), isinstance(getattr(self, key), Mapping), "an object")
         must("task", self.task, self.task == "picking", "picking")
         rate, corner, stride = self.input.rate_hz, self.input.highpass_hz, self.cells.stride
-        must("input.rate_hz", rate, _above_zero(rate), "a number above 0")
-        fits = corner is None or (_above_zero(corner) and corner < rate / 2)
+        must("input.rate_hz", rate, above_zero(rate), "a number above 0")
+        fits = corner is None or (above_zero(corner) and corner < rate / 2)
         must("input.highpass_hz", corner, fits, f"null or between 0 and {rate / 2:g}")
         try:
             block = normaliser(self.input.normalisation).block
         except (TypeError, ValueError) as error:
             raise CardError(f"the card's input.normalisation cannot be used: {error}") from error
-        must("cells.stride", stride, _whole(stride) and stride > 0, "a whole number above 0")
+        must("cells.stride", stride, whole(stride) and stride > 0, "a whole number above 0")
         offset = self.cells.offset
         must("cells.offset", offset, offset in get_args(OffsetKind), "sigmoid or linear")
         for key, value in (("input.window", self.input.window), ("stream.hop", self.stream.hop)):
-            fits = _whole(value) and value > 0 and value % (8 * stride) == 0
+            fits = whole(value) and value > 0 and value % (8 * stride) == 0
             must(key, value, fits, f"a multiple of 8 strides = {8 * stride}")
         if self.stream.hop % BLOCK:
             raise CardError(f"the card's stream.hop must be a multiple of {BLOCK}, the high-pass's block")
         if self.stream.hop % block:
             raise CardError(f"the card's stream.hop must be a multiple of its normalisation's block, {block}")
         delays = self.stream.delays
-        fits = isinstance(delays, Sequence) and len(delays) > 0 and all(map(_whole, delays))
+        fits = isinstance(delays, Sequence) and len(delays) > 0 and all(map(whole, delays))
         fits = fits and delays[0] >= 0 and all(a < b for a, b in pairwise(delays))
         must("stream.delays", delays, fits, "whole numbers of cells, ascending")
         if self.stream.hop + delays[-1] * stride > self.input.window:
             raise CardError("the card's stream.hop and last of stream.delays exceed input.window")
         memory = self.stream.memory
-        must("stream.memory", memory, memory is None or (_whole(memory) and memory > 0), "samples, or null")
+        must("stream.memory", memory, memory is None or (whole(memory) and memory > 0), "samples, or null")
         early = self.stream.early
         must("stream.early", early, early is None or isinstance(early, Mapping), "an object, or null")
         for phase in PHASES if early else ():
             least = early.get(phase) if early else None
-            fits = least is not None and _above_zero(least) and least < 1
+            fits = least is not None and above_zero(least) and least < 1
             must(f"stream.early.{phase}", least, fits, "between 0 and 1")
         separation = self.stream.separation_s
-        must("stream.separation_s", separation, _above_zero(separation) and separation <= 60, "0 to 60 s")
+        must("stream.separation_s", separation, above_zero(separation) and separation <= 60, "0 to 60 s")
         for phase in PHASES:
             threshold, sigma = self.thresholds.get(phase), self.sigma_s.get(phase)
-            fits = threshold is not None and _above_zero(threshold) and threshold < 1
+            fits = threshold is not None and above_zero(threshold) and threshold < 1
             must(f"thresholds.{phase}", threshold, fits, "between 0 and 1")
-            fits = sigma is not None and _above_zero(sigma)
+            fits = sigma is not None and above_zero(sigma)
             must(f"sigma_s.{phase}", sigma, fits, "a number of seconds above 0")
             bias = self.bias_s.get(phase)
             fits = isinstance(bias, (int, float)) and abs(bias) <= MOST_BIAS_S
             must(f"bias_s.{phase}", bias, fits, f"a number of seconds within ± {MOST_BIAS_S:g}")
 
 
-def _whole(value: object) -> bool:
+def card_fields(text: str | bytes, version: int) -> dict[str, Any]:
+    """What a card's JSON holds. CardError if it is none, or of another version."""
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CardError(f"the card is not JSON: {error}") from error
+    if not isinstance(fields, dict) or fields.pop("card", None) != version:
+        raise CardError(f"the card's key 'card' must be {version}, the version this program reads")
+    return fields
+
+
+def must(key: str, value: object, fits: bool, rule: str) -> None:
+    """CardError unless a value fits its rule."""
+    if not fits:
+        raise CardError(f"the card's {key} = {value!r} must be {rule}")
+
+
+def whole(value: object) -> bool:
+    """Whether it is a whole number."""
     return type(value) is int
 
 
-def _above_zero(value: float) -> bool:
+def above_zero(value: float) -> bool:
+    """Whether it is a finite number above 0."""
     return type(value) in (int, float) and 0 < value < inf
+
+
+class Hashed(Protocol):
+    """Any card."""
+
+    @property
+    def sha256(self) -> str: ...
+
+
+AnyCard = TypeVar("AnyCard", bound=Hashed)
 
 
 def card_path(model: Path) -> Path:
@@ -180,13 +199,19 @@ def card_path(model: Path) -> Path:
 
 
 def read_card(model: Path) -> Card:
-    """The card beside a model file, its hash checked. CardError or FileNotFoundError otherwise."""
+    """The card beside a picker's file, its hash checked. CardError or FileNotFoundError otherwise."""
+    return read_card_by(model, Card.from_json)
+
+
+def read_card_by(model: Path, reader: Callable[[bytes], AnyCard]) -> AnyCard:
+    """The card beside a model file of any task, by the reader of that task's cards, its hash checked.
+    CardError or FileNotFoundError otherwise."""
     path = card_path(model)
     if not model.is_file():
         raise FileNotFoundError(f"no model at {model}")
     if not path.is_file():
         raise CardError(f"{model} has no card: {path.name} is missing beside it")
-    card = Card.from_json(path.read_bytes())
+    card = reader(path.read_bytes())
     if not card.sha256:
         raise CardError(f"the card {path.name} lacks the key 'sha256'")
     found = hashlib.sha256(model.read_bytes()).hexdigest()

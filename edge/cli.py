@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from heapq import merge
-from importlib.metadata import version
 from itertools import takewhile
 from pathlib import Path
 
@@ -19,93 +18,20 @@ from edge.archive import holds_miniseed, open_archive, portions
 from edge.backend import BackendError
 from edge.capture import find_capture
 from edge.cells import PHASES
-from edge.config import add_config_argument, with_config
-from edge.line import Line, add_line_arguments, declared
-from edge.model import DEFAULT_MODEL, StationNetwork, load_model, model_path
+from edge.first_motion import Polariser
+from edge.line import Line, declared
+from edge.model import StationNetwork, load_model
+from edge.options import parse
 from edge.outbox import OutboxError
 from edge.pick import Phase, Pick
+from edge.polarity import load_polarity
 from edge.sinks.lines import FileSink, LineSink, Sink
 from edge.source import DeviceError
 from edge.station import Station
-from edge.uplink import Uplink, add_uplink_arguments
+from edge.uplink import Uplink
 from edge.vitals import Vitals
 
-DESCRIPTION = """\
-Picks P and S onsets from a digitizer on a serial port or the network, or from files. What the digitizer
-speaks, and how fast, is found out by listening.
-Picks are printed as readable lines on a terminal and as JSON lines when piped.
-"""
-EPILOG = """\
-examples:
-  edge-pick --device /dev/ttyUSB0 --station AM.SHED.00
-      a digitizer on a serial port; few of them say which station they are, so give its name
-  edge-pick --udp :8888 --station AM.R24FA.00
-      the datacast of a Raspberry Shake
-  edge-pick --device /dev/ttyUSB0 --out picks.jsonl
-      every pick also appended to a file
-  edge-pick --device /dev/ttyUSB0 --early
-      most picks within a second, to be confirmed after 5 s, or rejected after 6 s
-  edge-pick --device /dev/ttyACM0 --protocol lines --columns millis,z,n,e
-      a sketch that prints numbers, if listening alone did not find out what they are
-  edge-pick --replay day/*.mseed --json > picks.jsonl
-      files of any number of stations (--station leaves one), components in any order, 20 to 1000 samples
-      a second; captured bytes of a digitizer that sends UTC (GCF files, datacasts) are replayed as well
-  edge-pick --replay event.mseed --p-threshold 0.2
-      more P picks, more of them false; the model's card gives the default
-  edge-pick --device /dev/ttyUSB0 --station AM.SHED.00 --uplink mqtt://broker
-      every pick delivered, through an outbox that survives kills, power cuts and dead links
-  edge-pick doctor --device /dev/ttyUSB0
-      nothing picked? what arrives, what it is, and what to do about it
-  edge-pick status
-      how those that run here are doing
-
-Stations with one or two components are picked with the others at zero. Ctrl-C or SIGTERM ends cleanly:
-what has arrived is picked before the program returns.
-"""
 COMMANDS = {"doctor": doctor.main, "status": status.main}
-
-
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        "edge-pick",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    source = parser.add_mutually_exclusive_group(required=True)
-    add_line_arguments(parser, source)
-    source.add_argument(
-        "--replay", type=Path, nargs="+", metavar="FILE", help="MiniSEED, or a digitizer's bytes as captured"
-    )
-    parser.add_argument("--p-threshold", type=_probability, help="least probability of a P pick, 0..1")
-    parser.add_argument("--s-threshold", type=_probability, help="least probability of an S pick, 0..1")
-    parser.add_argument(
-        "--early", action="store_true",
-        help="tell a pick as soon as it is likely, with status preliminary, and once more under the same id "
-        "after 5 s when it is final, or 6 s when it is rejected (default: final picks alone)",
-    )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="JSON lines on a terminal too")
-    parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="append every pick to this file, as JSON lines"
-    )
-    add_uplink_arguments(parser)
-    parser.add_argument(
-        "--model", type=model_path, default=DEFAULT_MODEL,
-        help="lppn-tiny, lppn (default), lppn-large, or a .tflite with its card beside it",
-    )  # fmt: skip
-    add_config_argument(parser)
-    parser.add_argument("--version", action="version", version=f"edge-pick {version('edge-pick')}")
-    return parser.parse_args(with_config(parser, sys.argv[1:] if arguments is None else arguments))
-
-
-def _probability(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 < value < 1.0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
-    return value
 
 
 def report(line: str) -> None:
@@ -210,7 +136,7 @@ def replay(
         yield from replay_records(records, args, network, thresholds, stop)
     for capture in captures:
         decoder = capture.protocol.decoder(declared(args))
-        station = Station(network, thresholds, report, early=early(args, network, thresholds))
+        station = station_of(args, network, thresholds)
         for packet in capture.packets(decoder):
             if stop.is_set():
                 break
@@ -230,6 +156,27 @@ def early(
     if least is None:
         raise ValueError(f"{network.card.name} has no early picks: its card says nothing of them")
     return {phase: max(least[phase], thresholds[phase]) for phase in PHASES}
+
+
+def polariser(args: argparse.Namespace, network: StationNetwork) -> Polariser | None:
+    """What tells the first motions of this picker's P; None, which is reported, for a picker that does not
+    hold the samples which the polarity model asks for."""
+    reader = load_polarity()
+    if not reader.card.input.held_by(network.card.input):
+        report(f"{network.card.name}: picks without polarity, which asks for {reader.card.input}")
+        return None
+    return Polariser(reader, args.reversed)
+
+
+def station_of(
+    args: argparse.Namespace,
+    network: StationNetwork,
+    thresholds: Mapping[Phase, float],
+    channels: Mapping[str, tuple[str, ...]] | None = None,
+) -> Station:
+    """The station that the operator asked for; `channels` as `Station`."""
+    told = early(args, network, thresholds)
+    return Station(network, thresholds, report, channels, told, polariser(args, network))
 
 
 def in_order(picks: list[Pick]) -> Iterator[Pick]:
@@ -263,7 +210,7 @@ def replay_records(
     if not channels:
         there = ", ".join(sorted({stream.station_id for stream in archive.instruments.values()}))
         raise ValueError(f"no records of {wanted} here; there are {there}")
-    station = Station(network, thresholds, report, channels, early(args, network, thresholds))
+    station = station_of(args, network, thresholds, channels)
     bar = tqdm(
         archive.packets(), "replaying", archive.record_count, unit="record", disable=not sys.stderr.isatty()
     )
@@ -287,7 +234,7 @@ def listen(
 ) -> Iterator[Pick]:
     """Picks of a digitizer on a serial port or the network, until `stop` is set."""
     line = Line.from_arguments(args, stop, report)
-    station = Station(network, thresholds, report, early=early(args, network, thresholds))
+    station = station_of(args, network, thresholds)
     described = network.describe()
     report(f"{network.card.identity} on {described.runtime}, {described.device}")
     for arrived in line:

@@ -83,8 +83,9 @@ class Pick:
     `time_ns`: onset, int64 UTC nanoseconds. `prob`: the model's probability, 0..1. `sigma`: one
     standard deviation of the onset, seconds. `snr_db`: signal after over noise before the onset,
     decibels, None where nothing is known before it. `amp`: peak after the onset, in `amp_unit`.
-    `polarity` and `polarity_prob`: None until a polarity model has spoken. `clock`: who vouches for the
-    time, `clock_sigma` its standard error in seconds, None where nobody knows. `latency_s`: seconds of
+    `polarity`: first motion of a P, and `polarity_prob`: probability of the likelier direction, 0.5..1, also
+    where it is too low to tell one; both None where no polarity model has spoken. `clock`: who vouches for
+    the time, `clock_sigma` its standard error in seconds, None where nobody knows. `latency_s`: seconds of
     signal at the model's rate, after the onset, on which the pick was made (links, queues and the
     anti-alias filter not included). `update`: 0 for a first report, counting up
     for revisions under the same id. `status`: "preliminary" where the final word is still to come, "final",
@@ -126,7 +127,7 @@ class Pick:
                 "amp": float(f"{self.amp:.4g}"),
                 "amp_unit": self.amp_unit,
                 "polarity": self.polarity,
-                "polarity_prob": self.polarity_prob,
+                "polarity_prob": None if self.polarity_prob is None else round(self.polarity_prob, 3),
                 "clock": self.clock,
                 "clock_sigma": None if self.clock_sigma is None else float(f"{self.clock_sigma:.2g}"),
                 "latency_s": round(self.latency_s, 2),
@@ -173,9 +174,13 @@ class Pick:
     def to_text(self) -> str:
         """One readable line for a terminal."""
         snr = "   –" if self.snr_db is None else f"{self.snr_db:5.1f}"
+        motion = ""
+        if self.polarity is not None:
+            prob = "" if self.polarity_prob is None else f" {self.polarity_prob:.2f}"
+            motion = f"  polarity {self.polarity}{prob}"
         error = "" if self.clock_sigma is None else f" ±{1e3 * self.clock_sigma:.2g} ms"
         return (
             f"{format_time(self.time_ns)}  {self.phase}  {self.station:<14} prob {self.prob:.2f}"
-            f"  ±{self.sigma:.2f} s  snr {snr} dB  amp {self.amp:.3g} {self.amp_unit}"
+            f"  ±{self.sigma:.2f} s  snr {snr} dB  amp {self.amp:.3g} {self.amp_unit}{motion}"
             f"  clock {self.clock}{error}{'' if self.status == 'final' else f'  {self.status}'}"
         )

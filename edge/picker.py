@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from edge.card import Card
 from edge.cells import Onset
 from edge.pick import NS, Pick, pick_id
+from edge.polarity import PolarityInput, cut
+from edge.preprocess import Window
 from edge.timeline import Block
 from firmware_bridge.packet import Clock, Stream
 
@@ -25,6 +27,15 @@ OPEN = 2**62
 """Cells of a segment that has not ended."""
 
 Samples = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An onset, its pick, and how many samples of the segment had to be heard for it."""
+
+    onset: Onset
+    pick: Pick
+    heard: int
 
 
 @dataclass(slots=True)
@@ -105,6 +116,11 @@ class Picker:
         return segment.ended and not segment.queued
 
     @property
+    def heard_samples(self) -> int:
+        """Samples of the segment in hand that were taken and filtered."""
+        return self._heard
+
+    @property
     def length(self) -> int:
         """Samples of the segment in hand."""
         return self._segments[0].length
@@ -152,17 +168,18 @@ class Picker:
         self._segments.popleft()
         self._begin()
 
-    def pick(self, found: Onset, heard: int) -> Pick:
-        """What the world sees of an onset in the segment in hand, of which no more than `heard` samples had
-        to be heard."""
+    def found(self, peak: Onset, due: int) -> Found:
+        """What the world sees of an onset in the segment in hand, of which no more than `due` samples had to
+        be heard; the model's bias is taken off."""
         card = self._card
-        onset = replace(found, sample=found.sample - card.bias_s[found.phase] * self._rate)
+        onset = replace(peak, sample=peak.sample - card.bias_s[peak.phase] * self._rate)
+        heard = min(due, self._heard)
         anchor = self._anchor(onset.sample)
         stream = anchor.stream
         time_ns = anchor.start_ns + round((onset.sample - anchor.sample) * NS / self._rate)
         snr_db, amp = self._strength(onset)
         cell_ns = round(card.cells.stride * NS / self._rate)
-        return Pick(
+        pick = Pick(
             id=pick_id(stream.instrument, onset.phase, time_ns, cell_ns, card.identity),
             station=stream.station_id,
             channels=tuple(code for code in stream.channels if code),
@@ -175,9 +192,19 @@ class Picker:
             amp_unit=anchor.unit,
             clock=anchor.clock,
             clock_sigma=anchor.sigma_s,
-            latency_s=(min(heard, self._heard) - onset.sample) / self._rate,
+            latency_s=self.latency_s(onset, heard),
             model=card.identity,
         )
+        return Found(onset, pick, heard)
+
+    def latency_s(self, onset: Onset, heard: int) -> float:
+        """Seconds of signal from an onset to the end of so many samples of the segment."""
+        return (heard - onset.sample) / self._rate
+
+    def vertical(self, onset: Onset, spec: PolarityInput) -> Window | None:
+        """The window of the vertical that shows an onset's first motion, as `edge.polarity.cut`."""
+        at = round(onset.sample) - (self._heard - self._filled)
+        return cut(self._signal[: self._filled, 0], at, spec)
 
     def _anchor(self, sample: float) -> _Anchor:
         anchors = self._segments[0].anchors

@@ -9,13 +9,14 @@ import numpy as np
 
 from edge.archive import that_go_together
 from edge.bank import Bank
+from edge.first_motion import Polariser
 from edge.model import Network
 from edge.pick import NS, Phase, Pick
 from edge.picker import Picker
 from edge.resample import check_rate
 from edge.timekeeper import ClockStep, Timekeeper
 from edge.timeline import Block, Timeline, component_slots
-from firmware_bridge.packet import Packet
+from firmware_bridge.packet import Packet, Stream
 
 Report = Callable[[str], None]
 LIVE_LAG_S = 5.0
@@ -86,7 +87,8 @@ class Station:
     channels are there and one comes again, or 5 s of one; a channel that turns up later joins the others in
     a chain that starts over.
     `early`: by phase the probability from which picks are told early, and again when they are final or
-    rejected; None for final picks alone.
+    rejected; None for final picks alone. `polariser`: what tells the first motions of P picks, None for picks
+    without.
     `report` gets one line for whatever an operator should know.
     """
 
@@ -97,10 +99,12 @@ class Station:
         report: Report,
         channels: Mapping[str, tuple[str, ...]] | None = None,
         early: Mapping[Phase, float] | None = None,
+        polariser: Polariser | None = None,
     ) -> None:
         self._rate = network.card.input.rate_hz
         self._hop = network.card.stream.hop
-        self._bank = Bank(network, thresholds, early)
+        self._bank = Bank(network, thresholds, early, polariser)
+        self._polariser = polariser
         self._report = report
         self._channels = channels or {}
         self._keepers: dict[str, Timekeeper] = {}
@@ -253,17 +257,23 @@ class Station:
         for block in blocks:
             if not chain.introduced:
                 chain.introduced = True
-                present = [code for code in block.stream.channels if code]
-                if len(present) < 3:
-                    self._report(
-                        f"{block.stream.station_id}: only {', '.join(present)}; the other components count "
-                        "as zero, expect fewer picks, of S above all"
-                    )
+                self._introduce(block.stream)
             for line in chain.flat.feed(block):
                 self._report(line)
             chain.picker.feed(block, chain.scale, chain.unit)
         while chain.timeline.stats.events:
             self._report(f"{chain.key}: {chain.timeline.stats.events.popleft()}")
+
+    def _introduce(self, stream: Stream) -> None:
+        present = [code for code in stream.channels if code]
+        if len(present) < 3:
+            self._report(
+                f"{stream.station_id}: only {', '.join(present)}; the other components count as zero, expect "
+                "fewer picks, of S above all"
+            )
+        vertical = stream.channels[0]
+        if vertical and self._polariser and self._polariser.turns(stream.station_id, vertical):
+            self._report(f"{stream.station_id}.{vertical}: reversed, polarities are turned")
 
 
 def _shown(waiting: Sequence[Packet]) -> bool:

@@ -1,5 +1,6 @@
 """Güralp GCF, both ways: blocks (`gcf_block`) in frames of a serial line (`brp`), or bare as in files."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,11 @@ _ACCELEROMETERS = ("ACC", "AXL")
 # small numbers of a quiet signal.
 _BARE_FROM_NS = 946_684_800 * _NS
 _BARE_UNTIL_NS = 2_840_140_800 * _NS
+# What every such header has at the least: of eight accidents seven are passed over without a closer look.
+_CODES = re.escape(bytes(code for code in range(256) if code & 7 in (1, 2, 4)))
+_BEGINS = re.compile(
+    rb"(?s)(?=.{4}[\x00-\x7f].{3}[\x1c-\xc8].{5}[" + _CODES + rb"][^\x00])|" + re.escape(brp.MARK)
+)
 _STATUS = "00"
 _TEXT = bytes([*b"\0\t\r\n", *range(32, 127)])
 
@@ -110,10 +116,14 @@ class Decoder:
         return bytes(self._buffer[start : start + count])
 
     def _next_start(self, position: int) -> int:
-        if not self._framed:
-            return position
-        start = self._buffer.find(brp.MARK, position)
-        return start if start >= 0 else len(self._buffer)
+        if self._framed:
+            start = self._buffer.find(brp.MARK, position)
+            return start if start >= 0 else len(self._buffer)
+        found = _BEGINS.search(self._buffer, position)
+        undecided = max(
+            position, len(self._buffer) - HEADER_BYTES + 1
+        )  # from there on a header is not all here
+        return min(found.start(), undecided) if found else undecided
 
     def _block(self, position: int) -> _Block | None:
         """The good frame or bare block that begins here, if one does."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.cli import parse
+from edge.options import parse
 from firmware_bridge.simulator import packets_of
 from firmware_bridge.synthetic import synthetic_earthquake
 

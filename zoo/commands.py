@@ -3,6 +3,9 @@
 import sys
 from importlib import import_module
 
+POLARITY = ("polarity", "attention", "ross", "joint", "attention2d")
+"""Networks that tell first motions, by the names that edge-train takes; the first is the station's."""
+
 
 def _main(command: str, module: str) -> int:
     try:
@@ -14,8 +17,9 @@ def _main(command: str, module: str) -> int:
 
 
 def train() -> int:
-    """edge-train"""
-    return _main("edge-train", "zoo.train")
+    """edge-train: of pickers, or of polarity networks if the first word is the name of one."""
+    polarity = sys.argv[1:2] and sys.argv[1] in POLARITY
+    return _main("edge-train", "zoo.train_polarity" if polarity else "zoo.train")
 
 
 def evaluate() -> int:

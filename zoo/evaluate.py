@@ -1,4 +1,5 @@
-"""`edge-evaluate`: scores a picking model, or a file of picks, on labelled traces and continuous records.
+"""`edge-evaluate`: scores a picking model, or a file of picks, on labelled traces and continuous records, or
+first motions (`zoo.evaluate_polarity`).
 
 The rule is in `zoo.scores.scoring`; models, baselines and other pickers' picks go through the same lines.
 """
@@ -18,6 +19,7 @@ from edge.cells import PHASES
 from edge.model import Network
 from edge.pick import Phase, Pick, parse_time
 from zoo.data.seisbench import read_rows, read_traces
+from zoo.evaluate_polarity import evaluate_polarity
 from zoo.runner import TOGETHER, batched
 from zoo.scores import scoring
 from zoo.scores.continuous import Span, clipped
@@ -35,6 +37,7 @@ from zoo.scores.scoring import Comparison
 
 MODELS = (".tflite", ".keras")
 """File name endings of models; a .tflite has its card beside it."""
+TASKS = ("picking", "polarity")
 PICK_THRESHOLD = scoring.THRESHOLDS[0]
 """Models pick from here up, so that every threshold above can be scored from one run."""
 DEFAULT_THRESHOLD = 0.5
@@ -59,6 +62,9 @@ examples:
   edge-evaluate edge/models/lppn.tflite --continuous continuous --out runs/quiet \\
                 --records ridgecrest=/2019-07-04T17:33:00Z --records ipoc_chile
       false picks per hour against recall, beside other pickers; one source until a time, one whole
+  edge-evaluate edge/models/polarity.tflite --task polarity --data labelled --split dev --out runs/polarity
+      first motions at the analyst's onsets and at those of the shipped picker; or of any other picker, from
+      {trace: [[phase, sample, probability, polarity, polarity's probability], …]}
   edge-pick --replay continuous/*/*.mseed --json > picks.jsonl
   edge-evaluate picks.jsonl --continuous continuous
       the same for picks that are already made
@@ -199,7 +205,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
 
 def _command(args: argparse.Namespace) -> str:
     """The command line with names in place of paths, so that a report is the same on every machine."""
-    words = ["edge-evaluate", args.model.name]
+    words = ["edge-evaluate", args.model.name, *(["--task", args.task] if args.task != TASKS[0] else [])]
     for option in ("data", "split", "picker", "continuous", "out"):
         value = getattr(args, option)
         if value is not None:
@@ -217,6 +223,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", type=Path, metavar="MODEL_OR_PICKS", help="a model, or a file of picks")
+    parser.add_argument("--task", choices=TASKS, default=TASKS[0], help="what is scored (default: picking)")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="labelled traces (SeisBench folder)")
     parser.add_argument("--split", help="only this split of --data, e.g. dev or test")
     parser.add_argument("--continuous", type=Path, metavar="FOLDER", help="continuous records")
@@ -242,7 +249,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError("nothing to score on: give --data FOLDER, --continuous FOLDER or both")
         if args.records and not args.continuous:
             raise ValueError("--records chooses among continuous records: give --continuous FOLDER")
-        print(report(evaluate(args), ()))
+        if args.task == "polarity":
+            if not args.data or args.continuous:
+                raise ValueError("--task polarity is scored on labelled traces: give --data FOLDER alone")
+            command = _command(args)
+            print(evaluate_polarity(args.model, args.data, args.split, args.picker, args.out, command))
+        else:
+            print(report(evaluate(args), ()))
     except (OSError, ValueError, RuntimeError, EOFError) as error:
         print(f"edge-evaluate: {error}", file=sys.stderr)
         return 1

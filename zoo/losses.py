@@ -33,6 +33,17 @@ def linear_offset_loss(target: Any, raw: Any) -> Any:
 
 
 def compile_model(model: keras.Model, config: LPPNConfig, rate: float, steps: int) -> None:
+    """For training by `cosine_adamw`."""
+    offset_loss = sigmoid_offset_loss if config.offset == "sigmoid" else linear_offset_loss
+    model.compile(
+        optimizer=cosine_adamw(rate, steps),
+        loss={"cls": cell_loss, "ofs": offset_loss},
+        loss_weights={"cls": 1.0, "ofs": OFFSET_WEIGHT},
+    )
+    model.optimizer.build(model.trainable_variables)  # left to the first step, it would take longer to trace
+
+
+def cosine_adamw(rate: float, steps: int) -> keras.optimizers.Optimizer:
     """AdamW with warm-up and cosine decay over all `steps`; no decay on biases and batch norm."""
     warmup = min(500, steps // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -40,10 +51,4 @@ def compile_model(model: keras.Model, config: LPPNConfig, rate: float, steps: in
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=0.01, clipnorm=10.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    offset_loss = sigmoid_offset_loss if config.offset == "sigmoid" else linear_offset_loss
-    model.compile(
-        optimizer=optimizer,
-        loss={"cls": cell_loss, "ofs": offset_loss},
-        loss_weights={"cls": 1.0, "ofs": OFFSET_WEIGHT},
-    )
-    optimizer.build(model.trainable_variables)  # left to the first step, it would take longer to trace
+    return optimizer

@@ -31,7 +31,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         prog="edge-train",
         description="Trains a picker of the zoo. Interrupt it when you like: the same command goes on where "
         "it stopped. The result is RUN/best.keras with its card, ready for `convert --int8 lppn --weights`.",
-        epilog="example: edge-train lppn --data labelled --data weak --dev labelled --run runs/lppn",
+        epilog="example: edge-train lppn --data labelled --data weak --dev labelled --run runs/lppn. "
+        "Networks that tell first motions have a command line of their own: edge-train polarity --help, and "
+        "so for attention, ross, joint, attention2d",
     )
     parser.add_argument("network", choices=["lppn"], help="which network")
     parser.add_argument(

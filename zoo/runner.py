@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from edge.archive import open_archive, portions
+from edge.first_motion import Polariser
 from edge.model import Network, load_model
 from edge.pick import NS, Phase, Pick
 from edge.station import Station
@@ -49,10 +50,11 @@ def picks_of(
     traces: Sequence[Trace],
     thresholds: Mapping[Phase, float],
     early: Mapping[Phase, float] | None = None,
+    polariser: Polariser | None = None,
 ) -> list[tuple[Trace, Pick]]:
     """Every pick on labelled traces, and on which; times count from the trace's start. All traces are one
-    network of stations, so that they are answered together. `early` as `Station`."""
-    station = Station(network, thresholds, lambda line: None, early=early)
+    network of stations, so that they are answered together. `early` and `polariser` as `Station`."""
+    station = Station(network, thresholds, lambda line: None, early=early, polariser=polariser)
     of = {}
     for k, trace in enumerate(traces):
         packet = packet_of(trace)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from edge.card import Card, card_path
+from edge.polarity import PolarityCard
 from zoo.dev_score import DevScore
 
 
@@ -30,11 +31,11 @@ class Run:
     def log(self) -> Path:
         return self.folder / "log.jsonl"
 
-    def open(self, card: Card) -> None:
+    def open(self, card: Card | PolarityCard) -> None:
         """Makes the folder; ValueError if the run begun there was another one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.history():
-            begun = Card.from_json(card_path(self.best).read_text())
+            begun = type(card).from_json(card_path(self.best).read_text())
             if begun.training != card.training:
                 command = begun.training["command"]
                 raise ValueError(f"{self.folder} holds another run ({command}); name another --run")

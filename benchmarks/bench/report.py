@@ -165,7 +165,11 @@ def _stages(stages: Stages, model: ModelSize) -> str:
     ]
     runs = min(one.runs for one in stages.times.values())
     table = markdown_table(head, rows)
-    return f"{table}\n\nµs a hop of {model.hop_s:g} s; {runs:,} steady runs; {stages.picks} picks meanwhile."
+    return (
+        f"{table}\n\nµs a hop of {model.hop_s:g} s, or a first motion; {runs:,} steady runs; "
+        f"{stages.picks} picks meanwhile. First motions, one a minute, add {stages.polarity_share:.2%} to "
+        "the cost of picking."
+    )
 
 
 def _served(served: list[Served]) -> str:

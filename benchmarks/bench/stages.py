@@ -14,9 +14,11 @@ from benchmarks.bench.ground import RATE, START_NS, Counts
 from benchmarks.bench.timing import Meter, Times
 from edge.backend import Backend, Description, LiteRT, Tensor
 from edge.card import Card, read_card
+from edge.first_motion import Polariser
 from edge.line import Arrived, Line
 from edge.model import Floats, Memory, Network, network_on
 from edge.pick import Pick
+from edge.polarity import PolarityNetwork, cut, load_polarity, read
 from edge.preprocess import HighPass, normaliser
 from edge.station import Station
 from firmware_bridge.detect import Detector
@@ -27,8 +29,12 @@ PROTOCOL = "anyshake3"
 WARM_UP = 50
 """Hops: the channels are learned, the noise level settles, buffers reach their size."""
 WHOLE = "whole path, bytes to picks"
+PICK = "pick: blocks to picks"
 NETWORK = "network with its memory, part of pick"
 INVOKE = "invoke, part of the network"
+POLARITY = "first motion of a P, on a busy day one a minute"
+BUSY_S = 60.0
+"""From one P to the next on a busy day."""
 
 
 class MeteredBackend:
@@ -90,7 +96,8 @@ class StationPath:
         self._source = MemorySource()
         detector = Detector(Declared(), PROTOCOL, serial=False)
         self._line = iter(Line(PROTOCOL, self._source, detector, _unheard))
-        self._station = Station(network, network.card.thresholds, _unheard)
+        polariser = Polariser(load_polarity())
+        self._station = Station(network, network.card.thresholds, _unheard, polariser=polariser)
         self._sent = self._due = 0
 
     def encode(self, hops: int) -> None:
@@ -136,6 +143,12 @@ class Stages:
     runtime: str
     device: str
 
+    @property
+    def polarity_share(self) -> float:
+        """CPU of first motions on a busy day, as a share of what picking takes."""
+        polarity, pick = (self.times[name].cpu_s_per_station_day for name in (POLARITY, PICK))
+        return float(polarity / pick)
+
 
 def measure_stages(model: Path, ground: Counts, hops: int) -> Stages:
     """Every stage and the whole path over so many steady hops. Raises as readers of models do."""
@@ -161,7 +174,7 @@ def measure_stages(model: Path, ground: Counts, hops: int) -> Stages:
     meters = {
         "decode: bytes to packets": decode,
         "time line: packets to blocks": take,
-        "pick: blocks to picks": pick,
+        PICK: pick,
         "high-pass and normalisation, part of pick": prepared(card, ground, WARM_UP + hops),
         NETWORK: step,
         INVOKE: invoke,
@@ -169,6 +182,7 @@ def measure_stages(model: Path, ground: Counts, hops: int) -> Stages:
     }
     described = backend.describe()
     times = {name: meter.times(hop_s, WARM_UP) for name, meter in meters.items()}
+    times[POLARITY] = polarised(load_polarity(), ground, WARM_UP + hops).times(BUSY_S, WARM_UP)
     return Stages(times, picks, described.runtime, described.device)
 
 
@@ -182,4 +196,18 @@ def prepared(card: Card, ground: Counts, hops: int) -> Meter:
         samples = ground.take(range(k * hop, (k + 1) * hop), axis=0, mode="wrap").astype(float)[None]
         with meter:
             rule.feed(samples if highpass is None else highpass.feed(samples))
+    return meter
+
+
+def polarised(network: PolarityNetwork, ground: Counts, calls: int) -> Meter:
+    """First motions on their own, each of another stretch of the vertical."""
+    spec = network.card.input
+    places = [spec.before + k * (len(ground) - spec.window) // calls for k in range(calls)]
+    vertical = ground[:, 0].astype("float32")
+    meter = Meter()
+    for place in places:
+        with meter:
+            window = cut(vertical, place, spec)
+            assert window is not None
+            read(network, window[None])
     return meter

@@ -10,7 +10,9 @@ import numpy as np
 
 from benchmarks.bench.ground import RATE, START_NS, Counts
 from benchmarks.bench.memory import peak_rss_mb, rss_mb
+from edge.first_motion import Polariser
 from edge.model import load_model
+from edge.polarity import load_polarity
 from edge.station import Station
 from firmware_bridge.packet import Packet, Stream
 
@@ -78,7 +80,8 @@ def serve(model: Path, ground: Counts, stations: int, seconds: int) -> Served:
     fleet = Fleet(stations, ground)
     gc.collect()
     before_mb = rss_mb()
-    station = Station(network, network.card.thresholds, _unheard)
+    polariser = Polariser(load_polarity())
+    station = Station(network, network.card.thresholds, _unheard, polariser=polariser)
     for second in range(WARM_UP_S):
         second_of(station, fleet.packets(second))
     cpu_ns, walls_s, picks = 0, [], 0
@@ -106,7 +109,8 @@ def flood(model: Path, ground: Counts) -> Flood:
     """What the others wait when one of `FLOODED` stations delivers `FLOOD_S` at once."""
     network = load_model(model)
     fleet = Fleet(FLOODED, ground)
-    station = Station(network, network.card.thresholds, _unheard)
+    polariser = Polariser(load_polarity())
+    station = Station(network, network.card.thresholds, _unheard, polariser=polariser)
     quiet_ms = []
     for second in range(4 * WARM_UP_S):
         began_s = time.perf_counter()

@@ -15,7 +15,7 @@ from benchmarks.bench import cli, peers
 from benchmarks.bench.footprint import install, model_size
 from benchmarks.bench.ground import RATE, cycle, ground_motion, lasting
 from benchmarks.bench.process import write_miniseed
-from benchmarks.bench.stages import INVOKE, NETWORK, WHOLE, StationPath, measure_stages
+from benchmarks.bench.stages import INVOKE, NETWORK, POLARITY, WHOLE, StationPath, measure_stages
 from benchmarks.bench.stations import serve
 from edge.card import read_card
 from edge.model import DEFAULT_MODEL, load_model
@@ -72,6 +72,8 @@ def test_stages_are_timed_in_the_path() -> None:
     assert {stages.times[name].runs for name in (WHOLE, "decode: bytes to packets")} == {20}
     assert stages.times[NETWORK].runs == stages.times[INVOKE].runs > 0
     assert stages.times[WHOLE].signal_s == 0.64
+    assert (stages.times[POLARITY].signal_s, stages.times[POLARITY].runs) == (60.0, 20)
+    assert 0 < stages.polarity_share < 1
 
 
 def test_stations_are_served() -> None:

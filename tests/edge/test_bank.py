@@ -1,77 +1,19 @@
 """Streams through the bank: every onset once, at its time, however the data are cut and whoever is beside."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spikes import CARD, RATE, START_NS, STREAM, SpikeNetwork, blocks_of, run
 
 from edge.bank import Bank
-from edge.card import Card, CellSpec, InputSpec, StreamSpec
-from edge.model import due, load_model, model_path, moved_on
+from edge.first_motion import Polariser
+from edge.model import load_model, model_path
 from edge.pick import NS
-from edge.timeline import Block
-from firmware_bridge.packet import Stream
+from edge.polarity import load_polarity
 from firmware_bridge.synthetic import synthetic_earthquake
-
-STREAM = Stream("XX", "TEST", "00", ("EHZ", "EHN", "EHE"))
-START_NS = 1_700_000_000 * NS
-RATE = 100
-CARD = Card(
-    name="spikes",
-    task="picking",
-    licence="MIT",
-    input=InputSpec(100.0, 1024, None, {"name": "max-abs"}),
-    cells=CellSpec(16, "linear"),
-    stream=StreamSpec(hop=128, delays=[0, 16], separation_s=1.0),
-    thresholds={"P": 0.5, "S": 0.5},
-    sigma_s={"P": 0.01, "S": 0.01},
-    bias_s={"P": 0.0, "S": 0.0},
-    sha256="0" * 64,
-)
-
-
-class SpikeNetwork:
-    """Says P for every cell in which the vertical exceeds a half, with the exact offset: a bank on top of it
-    must find every spike once, wherever hops begin and end."""
-
-    def __init__(self, card: Card = CARD) -> None:
-        self.card = card
-
-    def begin(self, streams):
-        return [np.zeros((streams, self.card.input.window, 3), np.float32)]
-
-    def step(self, samples, memory):
-        windows = moved_on(memory, samples)
-        cells = np.abs(windows[..., 0]).reshape(len(windows), 1, -1, self.card.cells.stride)
-        words = np.tile(np.float32([30.0, 0.0, 0.0, 0.0]), (*cells.shape[:-1], 1))
-        words[..., 1] = np.where(cells.max(axis=-1) > 0.5, 60.0, 0.0)
-        words[..., 3] = cells.argmax(axis=-1) / self.card.cells.stride
-        return due(words, self.card)
-
-
-def blocks_of(samples, cuts=(), starts=True, start_ns=START_NS):
-    edges = [0, *sorted(cuts), len(samples)]
-    blocks = []
-    for a, b in pairwise(edges):
-        if b > a:
-            begin = start_ns + a * NS // RATE
-            blocks.append(Block(STREAM, begin, samples[a:b], "gnss", starts and not blocks))
-    return blocks
-
-
-def run(network, blocks, thresholds=None, at_once=False, early=None):
-    """The picks of one stream, each block picked as it comes, or all of them at the end."""
-    bank = Bank(network, thresholds, early)
-    picker = bank.open()
-    picks = []
-    for block in blocks:
-        picker.feed(block)
-        picks += [] if at_once else bank.run()
-    picker.end()
-    return picks + bank.run()
 
 
 @given(
@@ -98,20 +40,25 @@ def network():
     return load_model()
 
 
+@pytest.fixture(scope="module")
+def polariser():
+    return Polariser(load_polarity())
+
+
 @given(cuts=st.lists(st.integers(0, 6000), max_size=40))
 @settings(max_examples=15, deadline=None)
-def test_picks_do_not_depend_on_how_the_samples_were_cut(network, cuts):
+def test_picks_do_not_depend_on_how_the_samples_were_cut(network, polariser, cuts):
     samples = synthetic_earthquake(1).samples.astype(np.float64)
     low = {"P": 0.05, "S": 0.05}
-    whole = run(network, blocks_of(samples), low)
-    assert whole
-    assert run(network, blocks_of(samples, cuts), low) == whole
+    whole = run(network, blocks_of(samples), low, polariser=polariser)
+    assert any(pick.polarity for pick in whole)
+    assert run(network, blocks_of(samples, cuts), low, polariser=polariser) == whole
 
 
 @pytest.mark.parametrize(
     ("name", "minutes"), [("lppn-tiny", 6), ("lppn", 6), ("lppn", 45), ("lppn-large", 6)]
 )
-def test_a_backlog_is_picked_as_it_would_have_been_live(name, minutes):
+def test_a_backlog_is_picked_as_it_would_have_been_live(polariser, name, minutes):
     """Cut into pieces that are answered side by side: the same picks, to the last bit."""
     network = load_model(model_path(name))
     rng = np.random.default_rng(minutes)
@@ -119,17 +66,18 @@ def test_a_backlog_is_picked_as_it_would_have_been_live(name, minutes):
     samples = samples + rng.normal(0, 5, samples.shape)
     low = {"P": 0.05, "S": 0.05}
     blocks = blocks_of(samples, range(150, len(samples), 150))
-    live = run(network, blocks, low)
+    live = run(network, blocks, low, polariser=polariser)
     assert len(live) > minutes
-    assert run(network, blocks, low, at_once=True) == live
+    assert any(pick.polarity for pick in live)
+    assert run(network, blocks, low, at_once=True, polariser=polariser) == live
 
 
-def test_one_that_floods_changes_no_pick_of_the_others(network):
+def test_one_that_floods_changes_no_pick_of_the_others(network, polariser):
     """Six minutes come at once, in pieces, between two seconds of another."""
     flood = np.concatenate([synthetic_earthquake(seed).samples for seed in range(6)]).astype(np.float64)
     steady = synthetic_earthquake(3).samples.astype(np.float64)
     low = {"P": 0.05, "S": 0.05}
-    bank = Bank(network, low)
+    bank = Bank(network, low, polariser=polariser)
     one, other = bank.open(), bank.open()
     picks = []
     for second, block in enumerate(blocks_of(steady, range(100, len(steady), 100))):
@@ -140,7 +88,8 @@ def test_one_that_floods_changes_no_pick_of_the_others(network):
     one.end()
     other.end()
     picks += bank.run()
-    alone = run(network, blocks_of(flood), low) + run(network, blocks_of(steady), low)
+    alone = [pick for samples in (flood, steady)
+             for pick in run(network, blocks_of(samples), low, polariser=polariser)]  # fmt: skip
     assert sorted(map(repr, picks)) == sorted(map(repr, alone))
 
 
@@ -172,11 +121,11 @@ def test_early_picks_come_sooner_and_change_no_final_one(network, cuts, at_once)
     order=st.randoms(use_true_random=False),
 )
 @settings(max_examples=8, deadline=None)
-def test_a_stream_is_picked_as_if_it_were_alone(network, offsets, order):
+def test_a_stream_is_picked_as_if_it_were_alone(network, polariser, offsets, order):
     """Beside any number of others, each at its own point, some of which end, and however they take turns."""
     samples = synthetic_earthquake(1).samples.astype(np.float64)
     low = {"P": 0.05, "S": 0.05}
-    bank = Bank(network, low)
+    bank = Bank(network, low, polariser=polariser)
     streams = [(bank.open(), blocks_of(samples[k:], range(200, 6000, 400))) for k in offsets]
     waiting = [picker for picker, blocks in streams for _ in blocks]
     order.shuffle(waiting)
@@ -188,7 +137,7 @@ def test_a_stream_is_picked_as_if_it_were_alone(network, offsets, order):
     for picker, _ in streams:
         picker.end()
     picks += bank.run()
-    alone = {k: run(network, blocks_of(samples[k:]), low) for k in set(offsets)}
+    alone = {k: run(network, blocks_of(samples[k:]), low, polariser=polariser) for k in set(offsets)}
     expected = [pick for k in offsets for pick in alone[k]]
     assert sorted(map(repr, picks)) == sorted(map(repr, expected))
 

@@ -115,6 +115,30 @@ def test_on_a_terminal_picks_are_readable_unless_json_is_asked_for(call, event, 
     assert [line[: len(start)] for line, start in zip(readable, starts, strict=True)] == starts
 
 
+def test_a_p_tells_its_first_motion_and_a_reversed_channel_turns_it(call, event):
+    low = ("--p-threshold", "0.2", "--s-threshold", "0.1")
+    upright = picks_of(call("--replay", event, *low)[1])
+    assert {pick.polarity for pick in upright if pick.phase == "S"} == {None}
+    assert {pick.polarity for pick in upright if pick.phase == "P"} <= {"up", "down"}
+    opposite = {"up": "down", "down": "up", None: None}
+    for names in ("HHZ", "hhn,xx.syn.00.hhz"):
+        status, out, lines = call("--replay", event, *low, "--reversed", names)
+        assert status == 0
+        assert "XX.SYN.00.HHZ: reversed, polarities are turned" in lines
+        assert picks_of(out) == [replace(pick, polarity=opposite[pick.polarity]) for pick in upright]
+
+
+def test_a_picker_that_is_shown_other_samples_picks_without_polarity(call, event, tmp_path):
+    model = tmp_path / "other.tflite"
+    shutil.copy(DEFAULT_MODEL, model)
+    card = read_card(DEFAULT_MODEL)
+    card_path(model).write_text(replace(card, input=replace(card.input, highpass_hz=0.9)).to_json())
+    status, out, lines = call("--replay", event, "--model", model)
+    assert status == 0
+    assert {pick.polarity for pick in picks_of(out)} == {None}
+    assert "lppn: picks without polarity, which asks for 100 Hz above 1 Hz" in lines
+
+
 def test_early_picks_are_told_within_a_second_and_once_more_in_the_end(call, event):
     status, out, lines = call("--replay", event, "--early")
     assert status == 0
@@ -123,8 +147,12 @@ def test_early_picks_are_told_within_a_second_and_once_more_in_the_end(call, eve
     p, *words = [pick for pick in said if pick.id == next(one.id for one in said if one.phase == "P")]
     assert (p.status, p.update) == ("preliminary", 0)
     assert p.latency_s < 1.0
-    assert [(one.status, one.update) for one in words] == [("final", 1)]
-    assert words[0].time_ns == next(pick.time_ns for pick in final if pick.phase == "P")
+    motion, last = words
+    assert (motion.status, motion.update, motion.time_ns) == ("preliminary", 1, p.time_ns)
+    assert (p.polarity, motion.polarity is None) == (None, False)
+    assert motion.latency_s < 2.0
+    assert (last.status, last.update) == ("final", 2)
+    assert last.time_ns == next(pick.time_ns for pick in final if pick.phase == "P")
     assert lines[-1] == call("--replay", event)[2][-1]  # the count is of final picks
 
 

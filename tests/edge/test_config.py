@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.cli import parse
+from edge.options import parse
 
 
 @pytest.fixture

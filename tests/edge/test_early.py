@@ -5,16 +5,17 @@ from dataclasses import replace
 from edge.cells import Onset
 from edge.early import Early
 from edge.pick import Pick
+from edge.picker import Found
 
 PICK = Pick("", "XX.A.", ("HHZ",), "P", 0, 0.8, 0.1, 12.0, 1.0, "gnss", 0.7, "m@0")
 
 
 def found(cell, phase="P", name="a"):
-    return Onset(phase, 8.0 * cell, 0.8, cell), replace(PICK, phase=phase, id=name)
+    return Found(Onset(phase, 8.0 * cell, 0.8, cell), replace(PICK, phase=phase, id=name), 8 * cell + 70)
 
 
-def says(picks):
-    return [(pick.id, pick.status, pick.update) for pick in picks]
+def says(told):
+    return [(one.pick.id, one.pick.status, one.pick.update) for one in told]
 
 
 def test_an_early_pick_is_told_once_and_then_final_under_its_id():

@@ -38,7 +38,7 @@ PICKS = st.builds(
     model=st.text(),
     amp_unit=st.sampled_from(["count", "m/s"]),
     polarity=st.none() | st.sampled_from(get_args(Polarity)),
-    polarity_prob=st.none() | st.floats(0, 1),
+    polarity_prob=st.none() | decimals(0, 1, 3),
     update=st.integers(0, 1000),
     clock_sigma=st.none() | st.floats(0, 10).map(lambda sigma: float(f"{sigma:.2g}")),
 )
@@ -174,6 +174,15 @@ def test_the_readable_line_has_what_an_observer_looks_for():
         "gnss ±5 ms",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("polarity", "prob", "words"),
+    [("up", 0.971, "polarity up 0.97"), ("unknown", 0.6, "polarity unknown 0.60"), (None, None, None)],
+)
+def test_the_readable_line_has_the_first_motion_where_one_was_read(polarity, prob, words):
+    text = replace(PICK, polarity=polarity, polarity_prob=prob).to_text()
+    assert words in text if words else "polarity" not in text
 
 
 def test_a_clock_whose_error_nobody_knows_has_none():

@@ -1,10 +1,12 @@
-"""Reader of labelled traces in SeisBench's layout, `metadata.csv` beside `waveforms.hdf5`, or in STEAD's.
+"""Reader of labelled traces in SeisBench's layout, `metadata.csv` beside `waveforms.hdf5`, or in one of a
+data set's own.
 
 Layout after Woollam et al. (2022), SeisBench: one row of `metadata.csv` per trace; the samples in group
 `data` of `waveforms.hdf5`, either one data set per trace or stacked in blocks, where `trace_name` says
 which part: `bucket0$12,:3,:6000` is row 12, 3 components, 6000 samples of the data set `bucket0`. A data set
 in chunks has `metadata_2020.csv` beside `waveforms_2020.hdf5` and so on, and may list the names ("_2020")
-in a file `chunks`. STEAD's own layout is in `zoo.data.stead`.
+in a file `chunks`. What STEAD, INSTANCE, PNW and Hi-net have of their own is in `zoo.data.stead`, `instance`,
+`pnw` and `hinet`.
 """
 
 from collections import Counter
@@ -19,6 +21,9 @@ from numpy.typing import NDArray
 
 from edge.pick import Phase, Polarity
 from edge.timeline import component_slots
+from zoo.data.hinet import hinet_tables
+from zoo.data.instance import instance_tables
+from zoo.data.pnw import pnw_tables
 from zoo.data.stead import stead_tables
 from zoo.data.tables import Layout, Row, Rows, Table
 
@@ -72,9 +77,13 @@ class Trace:
 
 
 def open_data(folder: Path) -> tuple[Table, ...]:
-    """The tables of a data folder, recognised by what lies in it: `metadata*.csv` is SeisBench's,
-    `merge.csv` or `chunk*.csv` STEAD's. FileNotFoundError where there is neither, or a listed one is missing.
+    """The tables of a data folder, recognised by what lies in it: `metadata_Instance_events*.csv` is
+    INSTANCE's, any other `metadata*.csv` SeisBench's, `merge.csv` or `chunk*.csv` STEAD's,
+    `comcat_metadata.csv` PNW's, `hinet*.csv` Hi-net's. FileNotFoundError where there is none of them, or a
+    listed one is missing.
     """
+    if own := instance_tables(folder) or pnw_tables(folder) or hinet_tables(folder):
+        return own
     listed = folder / "chunks"
     chunks = listed.read_text(encoding="utf-8").split() if listed.is_file() else []
     if not chunks:
@@ -91,7 +100,8 @@ def open_data(folder: Path) -> tuple[Table, ...]:
     tables = tables or stead_tables(folder)
     if not tables:
         raise FileNotFoundError(
-            f"{folder} has no metadata.csv (SeisBench), merge.csv or chunk*.csv (STEAD); give a data folder"
+            f"{folder} has no metadata.csv (SeisBench), merge.csv or chunk*.csv (STEAD), comcat_metadata.csv "
+            "(PNW), metadata_Instance_events.csv or hinet.csv; give a data folder"
         )
     return tables
 
@@ -99,9 +109,9 @@ def open_data(folder: Path) -> tuple[Table, ...]:
 def read_traces(
     folder: Path, split: str | None = None, names: Collection[str] | None = None
 ) -> Iterator[Trace]:
-    """The traces of a data folder, SeisBench's or STEAD's, in the order of its metadata; `split=None` gives
-    all of them, `names` only those. A phase that an earthquake has no pick of counts as unlabelled, unless a
-    column `trace_p_unlabelled` or `trace_s_unlabelled` says otherwise.
+    """The traces of a data folder, in any layout that `open_data` knows, in the order of its metadata;
+    `split=None` gives all of them, `names` only those. A phase that an earthquake has no pick of counts as
+    unlabelled, unless a column `trace_p_unlabelled` or `trace_s_unlabelled` says otherwise.
 
     Of SeisBench only `trace_name` and a sampling rate (a column, or `data_format/sampling_rate`) are
     required; other columns that are absent get neutral values: `source` is the folder's name, `category` is
@@ -170,7 +180,7 @@ def _trace(row: Row, stored: NDArray[Any], header: dict[str, Any], folder: str) 
         s_sample=s,
         p_unlabelled=_unlabelled(row, "p", p, category),
         s_unlabelled=_unlabelled(row, "s", s, category),
-        polarity=_POLARITY.get((row.get("trace_polarity") or "").lower()),
+        polarity=_POLARITY.get((row.get("trace_polarity") or row.get("trace_P_polarity") or "").lower()),
         category=category,
         quality=row.get("label_quality") or _quality(row, category),
         unit=row.get("trace_unit") or "counts",

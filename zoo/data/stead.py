@@ -6,12 +6,11 @@ Layout: `merge.csv` beside `merge.hdf5`, or the chunks as they are offered, `chu
 of shape (6000, 3) in order E, N, Z at 100 Hz, in counts.
 """
 
-from hashlib import sha256
 from pathlib import Path
 
+from zoo.data.splits import split_by
 from zoo.data.tables import Layout, Row, Table
 
-SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 LEAST_WEIGHT = 0.25
 """An analyst's pick to which its own bulletin gives less weight (0..1) is trusted like a machine's."""
 
@@ -38,11 +37,9 @@ def stead_tables(folder: Path) -> tuple[Table, ...]:
 
 def split_of(row: Row) -> str:
     """Which split a row of STEAD belongs to: all traces of an event go together, and so does all noise of a
-    station and day. A hash decides, so it depends neither on other rows nor on their order."""
+    station and day."""
     event = event_of(row)
-    key = event or f"{row['network_code']}.{row['receiver_code']} {row['trace_start_time'][:10]}"
-    place = int.from_bytes(sha256(key.encode()).digest()[:8], "big") / 2**64
-    return "train" if place < SHARES["train"] else "dev" if place < 1 - SHARES["test"] else "test"
+    return split_by(event or f"{row['network_code']}.{row['receiver_code']} {row['trace_start_time'][:10]}")
 
 
 def event_of(row: Row) -> str:

@@ -6,10 +6,10 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from edge.cells import PHASES
-from edge.pick import Phase, Pick, parse_time
+from edge.pick import Phase, Pick, Polarity, parse_time
 from zoo.data.seisbench import Trace
 from zoo.scores.continuous import PeerPick, Record
 from zoo.scores.rates import RatedPick
@@ -30,6 +30,24 @@ def read_trace_picks(
     Raises ValueError for anything else: other phases than P and S, probabilities outside 0..1, a picker
     that is not there, or several and none chosen.
     """
+    return {
+        name: [_stored(pick, name, path, probability) for pick in picks]
+        for name, picks in _by_trace(path, picker).items()
+    }
+
+
+def read_trace_motions(path: Path, picker: str | None = None) -> dict[str, list[tuple[float, float]]]:
+    """By trace name the sample and the probability of up of every P pick that has a polarity, from JSON as
+    `read_trace_picks` reads it, with two more entries a pick: up, down, unknown or null, and the probability
+    of that direction, which of unknown nobody can read and counts as one half. Raises as that.
+    """
+    return {
+        name: [motion for pick in picks if (motion := _motion(pick, name, path))]
+        for name, picks in _by_trace(path, picker).items()
+    }
+
+
+def _by_trace(path: Path, picker: str | None) -> dict[str, list[Any]]:
     content = _json(path)
     values = list(content.values()) if isinstance(content, dict) else []
     if values and all(isinstance(value, dict) for value in values):
@@ -40,9 +58,7 @@ def read_trace_picks(
         raise ValueError(f"{path} holds the picks of one picker; leave --picker out")
     if not values or not all(isinstance(value, list) for value in values):
         raise ValueError(f"{path} is not a picks file: expected {{trace: [[phase, sample, prob], …]}}")
-    return {
-        name: [_stored(pick, name, path, probability) for pick in picks] for name, picks in content.items()
-    }
+    return dict(content)
 
 
 def picker_names(path: Path) -> list[str]:
@@ -178,3 +194,19 @@ def _stored(pick: Any, name: str, path: Path, probability: Callable[[float], flo
     if phase is None or not math.isfinite(sample) or not 0.0 <= prob <= 1.0:
         raise ValueError(f"{path}, trace {name!r}: {pick!r} must have phase P or S and a probability in 0…1")
     return phase, sample, prob
+
+
+def _motion(pick: Any, name: str, path: Path) -> tuple[float, float] | None:
+    phase, sample, _ = _stored(pick, name, path, float)
+    if len(pick) < 5:
+        raise ValueError(
+            f"{path}, trace {name!r}: {pick!r} is not [phase, sample, prob, polarity, polarity_prob]"
+        )
+    polarity, prob = pick[3:5]
+    if phase != "P" or polarity is None:
+        return None
+    if polarity not in get_args(Polarity) or not (type(prob) in (int, float) and 0.5 <= prob <= 1.0):
+        raise ValueError(
+            f"{path}, trace {name!r}: {pick!r} must have up, down, unknown or null and a probability in 0.5…1"
+        )
+    return sample, {"up": prob, "down": 1.0 - prob}.get(polarity, 0.5)
