@@ -20,6 +20,7 @@ MAX_PICKS = 100_000
 MAX_AGE_S = 30 * 86_400.0
 _LUMP = 100
 """Of too many, this part of the most is dropped at once: sorting for every pick would be slow."""
+_SHORT = 1000
 _PAGE_BYTES, _CHECKPOINT_PAGES = 1024, 256
 """Every pick rewrites some pages: small ones write half as much."""
 _MAY_PASS = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -101,7 +102,7 @@ class Outbox:
         try:
             self._open()
         except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
                 raise OutboxError(
                     f"outbox {path}: another edge-pick has it open; give each its own by --outbox"
                 ) from error
@@ -157,8 +158,11 @@ class Outbox:
             saved = 0
             with self._minding_the_disk():
                 if self._db:
-                    query = "SELECT count(*) FROM pick WHERE seq > ?"
+                    # Whichever side of that place is short: a long one takes long to count.
+                    short_after = self._next - after < _SHORT
+                    query = f"SELECT count(*) FROM pick WHERE seq {'>' if short_after else '<='} ?"
                     (saved,) = self._db.execute(query, (after,)).fetchone()
+                    saved = saved if short_after else self._count - saved
             return int(saved) + sum(entry.seq > after for _, entry in self._unsaved)
 
     def close(self) -> None:
@@ -214,7 +218,7 @@ class Outbox:
         with db:
             db.execute("BEGIN IMMEDIATE")
             db.executemany(
-                "INSERT INTO pick VALUES (?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO pick VALUES (?, ?, ?, ?)",  # some may be there, if a commit broke
                 [
                     (one.seq, born_s, one.pick.phase, one.pick.to_json().encode())
                     for born_s, one in self._unsaved

@@ -2,14 +2,16 @@
 
 import os
 import socket
+from contextlib import suppress
 
 
 def notify(message: str) -> None:
-    """Tells systemd, if it started this process and asked to be told. OSError if its socket is gone."""
+    """Tells systemd, if it started this process and asked to be told."""
     address = os.environ.get("NOTIFY_SOCKET")
     if address is None:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+    # If it does not listen, its watchdog judges; picks must not end for that.
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.sendto(message.encode(), address)

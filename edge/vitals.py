@@ -22,8 +22,9 @@ class Vitals:
     """What a station has met since its start. One thread tells it, any may ask for `status`.
 
     `heard` also writes the status to the file that `edge-pick status` reads, and pings systemd's watchdog,
-    both every 5 s. It is to be called after what has arrived was picked: a ping means that data went all the
-    way, or that there were none. `queues` and `outbox`: how the ways upstream are doing, where there are any.
+    both every 5 s and when the state changes. It is to be called after what has arrived was picked: a ping
+    means that data went all the way, or that there were none. `queues` and `outbox`: how the ways upstream
+    are doing, where there are any.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Vitals:
         self._live = live
         self._monotonic = monotonic
         self._began_s = monotonic()
-        self._beat_s: float | None = None
+        self._beat: tuple[float, State] | None = None
         self._heard_s: float | None = None
         self._bytes = 0
         self._last: Packet | None = None
@@ -73,12 +74,13 @@ class Vitals:
             self._last = packet
             self.station = self.station or packet.stream.station_id
             self._digitizer_temperature_c = packet.meta.get("temperature", self._digitizer_temperature_c)
-        if self._beat_s is None:
+        if self._beat is None:
             notify("READY=1")
-        if self._beat_s is None or now_s - self._beat_s >= _BEAT_S:
-            self._beat_s = now_s
+        state = self.state
+        if self._beat is None or state != self._beat[1] or now_s - self._beat[0] >= _BEAT_S:
+            self._beat = now_s, state
             self._write()
-            notify(f"WATCHDOG=1\nSTATUS={self.state}")
+            notify(f"WATCHDOG=1\nSTATUS={state}")
 
     def picked(self, pick: Pick) -> None:
         """Counts a pick that is final."""

@@ -133,6 +133,18 @@ def network_cut(site: Site) -> tuple[int, list[Pick]]:
     return count, list(site.picks)
 
 
+def network_silent(site: Site) -> tuple[int, list[Pick]]:
+    """the network swallows everything, and breaks no connection"""
+    with site.uplink() as uplink:
+        for n, pick in site.paced():
+            site.network.silent = n >= len(site.picks) // 3
+            uplink.send(pick)
+        while not any("connection lost" in line for line in site.said):
+            time.sleep(_PACE_S)
+        site.network.silent = False
+    return 1, list(site.picks)
+
+
 def network_gone_for_hours(site: Site) -> tuple[int, list[Pick]]:
     """the network is cut for 12 h (by the uplink's clock)"""
     count, ahead_s = 0, 0.0
@@ -225,6 +237,7 @@ FAULTS = (
     station_killed,
     broker_killed,
     network_cut,
+    network_silent,
     network_gone_for_hours,
     broker_slow,
     disk_full,

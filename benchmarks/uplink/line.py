@@ -8,7 +8,8 @@ import threading
 class Network:
     """Forwards TCP from 127.0.0.1:`port` to 127.0.0.1:`to`, which may be changed, until it is cut.
 
-    `passed`: bytes that came from the side that connects, as they were on the wire.
+    `passed`: bytes that came from the side that connects, as they were on the wire. `silent`: connections
+    stay, and nothing goes through them any more, as behind a router that has forgotten them.
     """
 
     def __init__(self, to: int) -> None:
@@ -16,6 +17,7 @@ class Network:
         self._up = threading.Event()
         self._up.set()
         self.bytes_per_s: float | None = None
+        self.silent = False
         self.passed = bytearray()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._server.getsockname()[1])
@@ -53,8 +55,12 @@ class Network:
             threading.Thread(target=self._carry, args=(far, near, False), daemon=True).start()
 
     def _carry(self, source: socket.socket, sink: socket.socket, up: bool) -> None:
+        forgotten = False
         with contextlib.suppress(OSError):
             while data := source.recv(4096):
+                forgotten = forgotten or self.silent
+                if forgotten:
+                    continue
                 if up:
                     self.passed += data
                 if self.bytes_per_s:

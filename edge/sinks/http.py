@@ -3,6 +3,7 @@
 import hashlib
 from base64 import b64encode
 from collections.abc import Sequence
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ _TIMEOUT_S = 30.0
 
 class HttpLink(Link):
     """The body is application/x-ndjson, a pick a line. Its header Idempotency-Key is the same for the same
-    picks, however often they are sent. The connection is kept open."""
+    picks, however often they are sent."""
 
     batch = 100
 
@@ -27,29 +28,22 @@ class HttpLink(Link):
         if address.user is not None:
             login = b64encode(f"{address.user}:{address.password() or ''}".encode()).decode()
             self._headers["Authorization"] = f"Basic {login}"
-        self._connection: HTTPConnection | None = None
 
     def deliver(self, letters: Sequence[Letter]) -> int:
         body = b"".join(letter.data + b"\n" for letter in letters)
         keys = "".join(f"{letter.pick.id}/{letter.pick.update} " for letter in letters)
         headers = {**self._headers, "Idempotency-Key": hashlib.sha256(keys.encode()).hexdigest()[:32]}
-        connection = self._connection = self._connection or self._connect()
         try:
-            connection.request("POST", quote(self._address.path or "/"), body, headers)
-            answer = connection.getresponse()
-            answer.read()
+            with closing(self._connection()) as connection:
+                connection.request("POST", quote(self._address.path or "/"), body, headers)
+                answer = connection.getresponse()
         except HTTPException as error:
             raise LinkError(f"no answer that is HTTP ({type(error).__name__})") from error
         if not 200 <= answer.status < 300:
             raise NotTakenError(f"answered {answer.status} {answer.reason}")
         return len(letters)
 
-    def close(self) -> None:
-        if self._connection:
-            self._connection.close()
-            self._connection = None
-
-    def _connect(self) -> HTTPConnection:
+    def _connection(self) -> HTTPConnection:
         host, port = self._address.host, self._address.port
         if self._tls:
             return HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=self._tls)

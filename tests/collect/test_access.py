@@ -98,8 +98,11 @@ def test_nobody_comes_in_without_a_certificate_of_the_network(secured, certifica
         f"ca={certificates}/ca.crt&cert={tmp_path}/theirs/collector.crt&key={tmp_path}/theirs/collector.key"
     )
     store = f"sqlite:///{tmp_path / 'picks.db'}"
-    for options in (files, f"ca={certificates}/ca.crt"):
-        stranger = collecting(f"mqtts://127.0.0.1:{secured.port}?{options}", "--store", store)
+    strangers = [
+        collecting(f"mqtts://127.0.0.1:{secured.port}?{options}", "--store", store)
+        for options in (files, f"ca={certificates}/ca.crt")
+    ]
+    for stranger in strangers:
         wait_for(lambda stranger=stranger: "trying again" in stranger.said())
         assert "connected as" not in stranger.stop()
 

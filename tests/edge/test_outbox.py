@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.outbox import Outbox, OutboxError
@@ -87,6 +87,7 @@ def disk_full_at(n_bytes):
         signal.signal(signal.SIGXFSZ, handler)
 
 
+@settings(max_examples=40)
 @given(
     st.lists(
         st.sampled_from(["add", "send a", "send b", "restart"]) | st.integers(1, 9),
@@ -140,6 +141,18 @@ def test_a_new_sink_gets_what_comes_from_now_on(path, lines):
     outbox.add(numbered(2))
     assert ids(outbox.due(place, 10)) == [2]
     assert outbox.depth(place) == 1
+    outbox.close()
+
+
+def test_depth_is_what_is_left_after_a_place(path, lines, monkeypatch):
+    monkeypatch.setattr("edge.outbox._SHORT", 4)
+    outbox = Outbox(path, lines.append)
+    outbox.register("sink")
+    for n in range(1, 11):
+        outbox.add(numbered(n))
+    assert [outbox.depth(place) for place in range(11)] == list(range(10, -1, -1))
+    outbox.release("sink", 3)
+    assert [outbox.depth(place) for place in range(3, 11)] == list(range(7, -1, -1))
     outbox.close()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import cbor
@@ -90,12 +90,14 @@ def test_cbor_integers_end_at_64_bits():
 
 
 @pytest.mark.parametrize("form", DECODERS)
+@settings(max_examples=40)
 @given(PICKS)
 def test_short_forms_are_as_short_as_they_say(form, pick):
     assert len(FORMS[form](pick)) <= int(form.split("-")[1])
 
 
 @pytest.mark.parametrize("form", DECODERS)
+@settings(max_examples=40)
 @given(PICKS)
 def test_short_forms_carry_what_they_say(form, pick):
     data = FORMS[form](pick)
@@ -123,6 +125,7 @@ def test_short_forms_carry_what_they_say(form, pick):
 
 
 @pytest.mark.parametrize("form", DECODERS)
+@settings(max_examples=40)
 @given(st.data())
 def test_damaged_short_forms_are_refused_or_are_a_pick(form, data):
     whole = bytearray(FORMS[form](PICK))

@@ -120,6 +120,7 @@ def test_systemd_is_told_by_a_socket_of_either_kind(systemd, monkeypatch):
         monkeypatch.setenv("NOTIFY_SOCKET", f"@edge-pick-{os.getpid()}")
         notify("STOPPING=1")
         assert channel.recv(100) == b"STOPPING=1"
+    notify("STOPPING=1")  # nobody listens there any more
 
 
 def test_no_ping_while_the_loop_stands_still(clock, runtime, systemd):
