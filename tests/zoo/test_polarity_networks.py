@@ -127,10 +127,10 @@ def test_turning_the_sign_exchanges_up_and_down_exactly(shipped, windows):
     np.testing.assert_array_equal(shipped.logits(windows), -shipped.logits(-windows))
 
 
-def test_the_shipped_network_tells_a_plain_spike_up_from_down(shipped):
+def test_the_shipped_network_tells_a_plain_pulse_up_from_down(shipped):
     spec = shipped.card.input
     window = np.random.default_rng(0).standard_normal(spec.window).astype(np.float32) * 0.02
-    window[spec.before : spec.before + 8] += np.sin(np.pi * np.arange(8) / 8)
+    window[spec.before : spec.before + 12] += np.sin(2 * np.pi * np.arange(12) / 12)
 
     up, down = shipped.up(np.stack([window, -window]))
 

@@ -39,10 +39,10 @@ def onsets(rng: np.random.Generator, n: int, length: int, at: int) -> tuple[Floa
 
 
 def _precursor(rng: np.random.Generator, n: int, t: NDArray[np.integer]) -> Real:
-    """A blip of either sign just ahead of one onset in three, up to half of it: noise, or what a filter that
+    """A blip of either sign just ahead of one onset in five, up to 0.4 of it: noise, or what a filter that
     looks ahead has made of the onset. Analysts look past it. `t`: samples from the onset."""
     middle, width = -rng.uniform(1.0, 8.0, (n, 1)), rng.uniform(1.0, 3.0, (n, 1))
-    height = rng.uniform(-0.5, 0.5, (n, 1)) * (rng.random((n, 1)) < 0.33)
+    height = rng.uniform(-0.4, 0.4, (n, 1)) * (rng.random((n, 1)) < 0.2)
     return np.asarray(height * np.exp(-0.5 * ((t - middle) / width) ** 2) * (t < 0))
 
 

@@ -13,6 +13,7 @@ from edge.pick import NS, Pick
 from edge.polarity import PolarityInput, Reader, cut
 from edge.preprocess import Window, highpassed
 from edge.resample import Resampler, resample
+from zoo.data.first_motions import UNRELIABLE
 from zoo.data.seisbench import Trace
 from zoo.runner import TOGETHER, batched, picks_of
 from zoo.scores.polarity import Motions
@@ -21,10 +22,10 @@ from zoo.scores.scoring import RESIDUAL_TOLERANCE_S, snr_db
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """A labelled P. `up`: what the analyst says of its first motion, None where nothing. `snr_db`: of the
-    vertical, nan where it cannot be told. `window`: as a model is shown it (L,), None where there is none:
-    not picked, no vertical, or not all of the window. `residual_s`: pick minus label, 0 at the label, nan
-    where it was not picked."""
+    """A labelled P. `up`: what the analyst says of its first motion, None where nothing that can be believed.
+    `snr_db`: of the vertical, nan where it cannot be told. `window`: as a model is shown it (L,), None where
+    there is none: not picked, no vertical, or not all of the window. `residual_s`: pick minus label, 0 at the
+    label, nan where it was not picked."""
 
     name: str
     source: str
@@ -72,7 +73,8 @@ def onset_of(trace: Trace) -> Onset:
     """A labelled P before anything is shown of it."""
     assert trace.p_sample is not None
     snr = snr_db(trace.samples[:, :1], trace.rate, trace.p_sample / trace.rate)
-    up = {"up": True, "down": False}.get(trace.polarity or "")
+    believed = trace.source not in UNRELIABLE
+    up = {"up": True, "down": False}.get(trace.polarity or "") if believed else None
     return Onset(trace.name, trace.source, snr, up, None, 0.0)
 
 
