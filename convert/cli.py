@@ -27,6 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 WEIGHTS = Path(__file__).parent.parent / "zoo" / "weights"
 NETWORKS = ("lppn-tiny", "lppn", "lppn-large")
 POLARITY = "polarity"
+WINDOWS = 300
 F1_COST = 0.005
 """What int8 may cost."""
 DEFAULT_OUT = Path("edge") / "models"
@@ -73,7 +74,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help="of the continuous records only these, times in UTC; repeatable",
     )  # fmt: skip
     parser.add_argument(
-        "--windows", type=int, default=300, help="calibration windows, or batches of hops (default 300)"
+        "--windows",
+        type=int,
+        default=WINDOWS,
+        help=f"calibration windows, or batches of hops (default {WINDOWS})",
     )
     parser.add_argument(
         "--out", type=Path, help="folder (default edge/models, and where you are with --c-array)"
@@ -255,6 +259,8 @@ def _command(args: argparse.Namespace) -> str:
         words += ["--continuous", args.continuous.resolve().name]
     for text in args.records:
         words += ["--records", text]
+    if args.windows != WINDOWS:
+        words += ["--windows", str(args.windows)]
     return " ".join(words)
 
 
