@@ -20,10 +20,12 @@ lint: $(VENV)/test-installed
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# A minute of coverage-guided fuzzing per decoder; Atheris has wheels for Python 3.11 to 3.13 on x86-64 alone.
+# A minute of coverage-guided fuzzing per decoder, and of what a collector lets in; Atheris has wheels for
+# Python 3.11 to 3.13 on x86-64 alone.
 FUZZED := bridge anyshake3 anyshake2 anyshake1 gcf shake openeew ndjson lines
 fuzz: $(VENV)/fuzz-installed
 	for name in $(FUZZED); do $(BIN)/python -m fuzz.decoders $$name -max_total_time=60 || exit 1; done
+	$(BIN)/python -m fuzz.payloads -max_total_time=60
 
 # On 64-bit ARM, emulated; on a Debian or a relative of it that has packages for arm64.
 arm64: $(VENV)/test-installed
@@ -42,7 +44,7 @@ $(VENV)/test-installed: pyproject.toml | $(VENV)/created
 	touch $@
 
 $(VENV)/fuzz-installed: pyproject.toml | $(VENV)/created
-	$(BIN)/pip install --quiet --disable-pip-version-check -e . atheris
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[collect]' atheris
 	touch $@
 
 clean:

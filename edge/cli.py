@@ -8,106 +8,30 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from heapq import merge
-from importlib.metadata import version
 from itertools import takewhile
 from pathlib import Path
 
 from tqdm import tqdm
 
-from edge import doctor
+from edge import doctor, status
 from edge.archive import holds_miniseed, open_archive, portions
 from edge.backend import BackendError
 from edge.capture import find_capture
 from edge.cells import PHASES
 from edge.first_motion import Polariser
-from edge.line import Line, add_line_arguments, declared
-from edge.model import DEFAULT_MODEL, StationNetwork, load_model, model_path
+from edge.line import Line, declared
+from edge.model import StationNetwork, load_model
+from edge.options import parse
+from edge.outbox import OutboxError
 from edge.pick import Phase, Pick
 from edge.polarity import load_polarity
-from edge.sinks import FileSink, LineSink, Sink
+from edge.sinks.lines import FileSink, LineSink, Sink
 from edge.source import DeviceError
 from edge.station import Station
+from edge.uplink import Uplink
+from edge.vitals import Vitals
 
-DESCRIPTION = """\
-Picks P and S onsets from a digitizer on a serial port or the network, or from files. What the digitizer
-speaks, and how fast, is found out by listening.
-Picks are printed as readable lines on a terminal and as JSON lines when piped.
-"""
-EPILOG = """\
-examples:
-  edge-pick --device /dev/ttyUSB0 --station AM.SHED.00
-      a digitizer on a serial port; few of them say which station they are, so give its name
-  edge-pick --udp :8888 --station AM.R24FA.00
-      the datacast of a Raspberry Shake
-  edge-pick --device /dev/ttyUSB0 --out picks.jsonl
-      every pick also appended to a file
-  edge-pick --device /dev/ttyUSB0 --early
-      most picks within a second, to be confirmed after 5 s, or rejected after 6 s
-  edge-pick --device /dev/ttyACM0 --protocol lines --columns millis,z,n,e
-      a sketch that prints numbers, if listening alone did not find out what they are
-  edge-pick --replay day/*.mseed --json > picks.jsonl
-      files of any number of stations (--station leaves one), components in any order, 20 to 1000 samples
-      a second; captured bytes of a digitizer that sends UTC (GCF files, datacasts) are replayed as well
-  edge-pick --replay event.mseed --p-threshold 0.2
-      more P picks, more of them false; the model's card gives the default
-  edge-pick --replay event.mseed --reversed HHZ
-      the vertical is wired the other way round: first motions are turned
-  edge-pick doctor --device /dev/ttyUSB0
-      nothing picked? what arrives, what it is, and what to do about it
-
-Stations with one or two components are picked with the others at zero. Ctrl-C or SIGTERM ends cleanly:
-what has arrived is picked before the program returns.
-"""
-
-
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        "edge-pick",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    source = parser.add_mutually_exclusive_group(required=True)
-    add_line_arguments(parser, source)
-    source.add_argument(
-        "--replay", type=Path, nargs="+", metavar="FILE", help="MiniSEED, or a digitizer's bytes as captured"
-    )
-    parser.add_argument("--p-threshold", type=_probability, help="least probability of a P pick, 0..1")
-    parser.add_argument("--s-threshold", type=_probability, help="least probability of an S pick, 0..1")
-    parser.add_argument(
-        "--early", action="store_true",
-        help="tell a pick as soon as it is likely, with status preliminary, and once more under the same id "
-        "after 5 s when it is final, or 6 s when it is rejected (default: final picks alone)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--reversed", type=_channels, default=frozenset(), metavar="CHANNEL,…",
-        help="verticals whose positive counts are down (dip +90): HHZ, or NET.STA.LOC.HHZ of one station; "
-        "their polarities are turned",
-    )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="JSON lines on a terminal too")
-    parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="append every pick to this file, as JSON lines"
-    )
-    parser.add_argument(
-        "--model", type=model_path, default=DEFAULT_MODEL,
-        help="lppn-tiny, lppn (default), lppn-large, or a .tflite with its card beside it",
-    )  # fmt: skip
-    parser.add_argument("--version", action="version", version=f"edge-pick {version('edge-pick')}")
-    return parser.parse_args(arguments)
-
-
-def _probability(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 < value < 1.0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
-    return value
-
-
-def _channels(text: str) -> frozenset[str]:
-    return frozenset(name.strip().upper() for name in text.split(","))
+COMMANDS = {"doctor": doctor.main, "status": status.main}
 
 
 def report(line: str) -> None:
@@ -118,9 +42,9 @@ def report(line: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 at the end of the data or when told to stop, 2 after one line on what is wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["doctor"]:
+    if arguments and arguments[0] in COMMANDS:
         try:
-            return doctor.main(arguments[1:])
+            return COMMANDS[arguments[0]](arguments[1:])
         except BrokenPipeError:
             return _unheard()
     args = parse(arguments)
@@ -140,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         report("stopped at once; picks may not have been written")
         return 2
-    except (OSError, ValueError, BackendError, DeviceError) as error:
+    except (OSError, ValueError, BackendError, DeviceError, OutboxError) as error:
         report(str(error))
         return 2
 
@@ -157,18 +81,28 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
     given: dict[Phase, float | None] = {"P": args.p_threshold, "S": args.s_threshold}
     thresholds = {phase: given[phase] or network.card.thresholds[phase] for phase in PHASES}
     with ExitStack() as stack:
-        printer = LineSink(_print, args.json or not sys.stdout.isatty())
-        sinks: list[Sink] = [FileSink(args.out, report), printer] if args.out else [printer]
+        described = network.describe()
+        backend = f"{described.runtime}, {described.device}"
+        station = None if args.station is None else ".".join(args.station)
+        vitals = Vitals(network.card.identity, backend, station, live=not args.replay)
+        stack.callback(vitals.close)
+        sinks: list[Sink] = []
+        if args.uplink:  # first: what is printed has been kept
+            sinks.append(Uplink(args.uplink, args.outbox, station, vitals, report))
+        if args.out:
+            sinks.append(FileSink(args.out, report))
+        sinks.append(LineSink(_print, args.json or not sys.stdout.isatty()))
         for sink in sinks:
             stack.callback(sink.close)
         picks = (
             replay(args, network, thresholds, stop)
             if args.replay
-            else listen(args, network, thresholds, stop)
+            else listen(args, network, thresholds, stop, vitals)
         )
         counts = dict.fromkeys(PHASES, 0)
         for pick in picks:
             counts[pick.phase] += pick.status == "final"
+            vitals.picked(pick)
             for sink in sinks[:]:
                 try:
                     sink.send(pick)
@@ -292,7 +226,11 @@ def replay_records(
 
 
 def listen(
-    args: argparse.Namespace, network: StationNetwork, thresholds: dict[Phase, float], stop: threading.Event
+    args: argparse.Namespace,
+    network: StationNetwork,
+    thresholds: dict[Phase, float],
+    stop: threading.Event,
+    vitals: Vitals,
 ) -> Iterator[Pick]:
     """Picks of a digitizer on a serial port or the network, until `stop` is set."""
     line = Line.from_arguments(args, stop, report)
@@ -303,6 +241,7 @@ def listen(
         for arrival_ns, packet in arrived.packets:
             station.take(packet, arrival_ns)
         yield from station.rest(arrived.arrival_ns)
+        vitals.heard(arrived, line.detector.stats, station.gaps)
     yield from station.flush()
     report(line.summary())
     for text in station.clocks():

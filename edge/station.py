@@ -188,6 +188,11 @@ class Station:
         if chain or key in self._channels or _shown(waiting):
             self._begin(key)
 
+    @property
+    def gaps(self) -> int:
+        """Breaks with samples missing, over all instruments."""
+        return sum(chain.timeline.stats.gaps for chain in self._chains.values())
+
     def clocks(self) -> list[str]:
         """One line per instrument whose clock was compared with UTC."""
         return [

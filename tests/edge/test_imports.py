@@ -7,7 +7,8 @@ SCRIPT = """
 import importlib, pkgutil, sys
 
 BLOCKED = {"tensorflow", "keras", "torch", "jax", "obspy", "matplotlib", "h5py"}
-BLOCKED |= {"zoo", "convert", "benchmarks"}
+BLOCKED |= {"sqlalchemy", "prometheus_client", "psycopg"}
+BLOCKED |= {"zoo", "convert", "collect", "benchmarks"}
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):

@@ -13,8 +13,10 @@ import pytest
 from numpy.typing import NDArray
 from resampled import resampled
 
+from edge.first_motion import Polariser
 from edge.model import load_model
 from edge.pick import NS, Pick
+from edge.polarity import load_polarity
 from edge.station import Station
 from firmware_bridge.anyshake import Decoder
 from firmware_bridge.faults import Fault, Garbage, Stall, Unplug, apply_faults
@@ -82,7 +84,8 @@ def with_faults(*faults: Fault) -> Iterator[tuple[int, bytes | None]]:
 def undisturbed() -> list[Pick]:
     """The picks of the same bytes, without a line in between."""
     network = load_model()
-    station = Station(network, network.card.thresholds, lambda line: None)
+    polariser = Polariser(load_polarity())
+    station = Station(network, network.card.thresholds, lambda line: None, polariser=polariser)
     line = b"".join(data for _, data in packets_of(RECORD, 100.0, QUAKE.start_ns))
     picks = [pick for packet in Decoder(Declared()).feed(line) for pick in station.feed(packet)]
     return sorted(picks + station.flush(), key=lambda pick: pick.time_ns)

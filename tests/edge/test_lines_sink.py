@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.pick import NS, Pick
-from edge.sinks import FileSink, LineSink
+from edge.sinks.lines import FileSink, LineSink
 
 PICK = Pick(
     id="0123456789abcdef",
@@ -140,7 +140,7 @@ def test_once_there_is_room_again_everything_is_written_in_order(tmp_path, lines
 @pytest.fixture
 def full_disk(tmp_path, lines, monkeypatch):
     """On a disk without room, a sink that keeps two picks waiting beside the one it has begun to write."""
-    monkeypatch.setattr("edge.sinks.WAITING_MAX", 2)
+    monkeypatch.setattr("edge.sinks.lines.WAITING_MAX", 2)
     path = tmp_path / "picks.jsonl"
     disk = SmallDisk(path.open("ab", buffering=0), 0)
     with monkeypatch.context() as patch:

@@ -1,0 +1,1 @@
+"""Picks in the forms that catalogues, locators and associators read."""

@@ -1,0 +1,296 @@
+"""A pick that was added is there after a kill, a full disk or a damaged file, until every sink has let go."""
+
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.outbox import Outbox, OutboxError
+from edge.pick import NS, Pick
+
+PICK = Pick(
+    id="0123456789abcdef",
+    station="XX.TEST.00",
+    channels=("HHZ", "HHN", "HHE"),
+    phase="P",
+    time_ns=1_700_000_000 * NS,
+    prob=0.9,
+    sigma=0.05,
+    snr_db=20.0,
+    amp=1234.0,
+    clock="gnss",
+    latency_s=4.2,
+    model="lppn@01234567",
+)
+DAY_S = 86_400.0
+ADD_UNTIL_KILLED = """
+import sys
+from pathlib import Path
+from dataclasses import replace
+from edge.outbox import Outbox
+from edge.pick import Pick
+outbox = Outbox(Path(sys.argv[1]), print)
+first = outbox.register("sink") + 1 + outbox.depth(outbox.register("sink"))
+pick = Pick.from_json(sys.argv[2])
+for n in range(first, first + 100_000):
+    outbox.add(replace(pick, id=f"{n:016x}"))
+    print(n, flush=True)
+"""
+
+
+def numbered(n, phase="P"):
+    return replace(PICK, id=f"{n:016x}", phase=phase)
+
+
+def ids(entries):
+    return [int(entry.pick.id, 16) for entry in entries]
+
+
+class Hours:
+    """A clock that is set."""
+
+    def __init__(self):
+        self.s = 0.0
+
+    def __call__(self):
+        return self.s
+
+
+@pytest.fixture
+def lines():
+    return []
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state" / "outbox.sqlite"
+
+
+@contextmanager
+def disk_full_at(n_bytes):
+    """No file of this process grows beyond so much."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.sampled_from(["add", "send a", "send b", "restart"]) | st.integers(1, 9),
+        max_size=30,
+    )
+)
+def test_every_sink_gets_every_pick_in_order(tmp_path_factory, steps):
+    path = tmp_path_factory.mktemp("outbox") / "outbox.sqlite"
+    outbox = Outbox(path, pytest.fail)
+    place = {sink: outbox.register(sink) for sink in "ab"}
+    got = {"a": [], "b": []}
+    added = 0
+    for step in [*steps, "send a", "send b"]:
+        if step == "add":
+            added += 1
+            outbox.add(numbered(added))
+        elif step == "restart":
+            outbox.close()
+            outbox = Outbox(path, pytest.fail)
+            assert {sink: outbox.register(sink) for sink in "ab"} == place
+        else:
+            sink, limit = (step[-1], 1000) if isinstance(step, str) else ("a", step)
+            for entry in outbox.due(place[sink], limit):
+                got[sink].append(int(entry.pick.id, 16))
+                place[sink] = entry.seq
+            outbox.release(sink, place[sink])
+    outbox.close()
+    assert got == {"a": list(range(1, added + 1)), "b": list(range(1, added + 1))}
+    rows = sqlite3.connect(path).execute("SELECT count(*) FROM pick").fetchone()
+    assert rows == (0,)
+
+
+def test_a_pick_stays_until_every_sink_has_let_go(path, lines):
+    outbox = Outbox(path, lines.append)
+    for sink in ("slow", "fast"):
+        outbox.register(sink)
+    outbox.add(PICK)
+    outbox.release("fast", 1)
+    assert [entry.pick for entry in outbox.due(0, 10)] == [PICK]
+    outbox.release("slow", 1)
+    assert outbox.due(0, 10) == []
+    outbox.close()
+    assert lines == []
+
+
+def test_a_new_sink_gets_what_comes_from_now_on(path, lines):
+    outbox = Outbox(path, lines.append)
+    outbox.register("old")
+    outbox.add(numbered(1))
+    place = outbox.register("new")
+    outbox.add(numbered(2))
+    assert ids(outbox.due(place, 10)) == [2]
+    assert outbox.depth(place) == 1
+    outbox.close()
+
+
+def test_depth_is_what_is_left_after_a_place(path, lines, monkeypatch):
+    monkeypatch.setattr("edge.outbox._SHORT", 4)
+    outbox = Outbox(path, lines.append)
+    outbox.register("sink")
+    for n in range(1, 11):
+        outbox.add(numbered(n))
+    assert [outbox.depth(place) for place in range(11)] == list(range(10, -1, -1))
+    outbox.release("sink", 3)
+    assert [outbox.depth(place) for place in range(3, 11)] == list(range(7, -1, -1))
+    outbox.close()
+
+
+def test_killed_at_any_moment_it_holds_all_that_it_said_it_holds(path):
+    said = Counter()
+    for after in (1, 3, 8):
+        adder = subprocess.Popen(
+            [sys.executable, "-c", ADD_UNTIL_KILLED, path, PICK.to_json()], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(after):
+            said[int(adder.stdout.readline())] += 1
+        adder.kill()
+        said.update(map(int, adder.communicate()[0].split()))
+    outbox = Outbox(path, pytest.fail)
+    held = ids(outbox.due(0, 1_000_000))
+    outbox.close()
+    assert held == list(range(1, len(held) + 1))
+    assert set(said) <= set(held)
+    assert len(held) - len(said) <= 3  # added, and killed before it was said
+
+
+def test_too_many_are_dropped_oldest_first_and_s_before_p(path, lines):
+    outbox = Outbox(path, lines.append, max_picks=6)
+    outbox.register("sink")
+    for n, phase in enumerate("PSPSPSPP", 1):
+        outbox.add(numbered(n, phase))
+    assert ids(outbox.due(0, 100)) == [1, 3, 5, 6, 7, 8]
+    for n in range(9, 12):
+        outbox.add(numbered(n, "P"))
+    assert ids(outbox.due(0, 100)) == [5, 7, 8, 9, 10, 11]
+    assert outbox.dropped == 5
+    outbox.close()
+    assert Outbox(path, lines.append).dropped == 5
+    assert len(lines) == 5
+
+
+def test_old_ones_are_dropped_by_running_time(path, lines):
+    clock = Hours()
+    outbox = Outbox(path, lines.append, max_age_s=30 * DAY_S, monotonic=clock)
+    outbox.register("sink")
+    outbox.add(numbered(1))
+    clock.s = 20 * DAY_S
+    outbox.add(numbered(2))
+    outbox.close()
+    clock.s = 0.0  # a reboot; nobody knows how long the power was off
+    outbox = Outbox(path, lines.append, max_age_s=30 * DAY_S, monotonic=clock)
+    clock.s = 10.5 * DAY_S
+    outbox.add(numbered(3))
+    assert ids(outbox.due(0, 10)) == [2, 3]
+    assert outbox.dropped == 1
+    outbox.close()
+
+
+def test_a_full_disk_loses_nothing_while_the_station_runs(path, lines):
+    outbox = Outbox(path, lines.append)
+    place = outbox.register("sink")
+    outbox.add(numbered(1))
+    with disk_full_at(path.stat().st_size + 40_000):
+        for n in range(2, 200):
+            outbox.add(numbered(n))
+        assert outbox.problem
+        assert ids(outbox.due(place, 1000)) == list(range(1, 200))
+        assert outbox.depth(place) == 199
+    outbox.add(numbered(200))
+    assert outbox.problem is None
+    outbox.close()
+    assert ["memory" in line or "written again" in line for line in lines] == [True, True]
+    outbox = Outbox(path, lines.append)
+    assert ids(outbox.due(0, 1000)) == list(range(1, 201))
+    outbox.close()
+
+
+def test_a_disk_that_is_full_from_the_start_is_waited_for(path, lines):
+    path.parent.mkdir()
+    with disk_full_at(0):
+        outbox = Outbox(path, lines.append)
+        place = outbox.register("sink")
+        outbox.add(numbered(1))
+        assert ids(outbox.due(place, 10)) == [1]
+        outbox.close()
+    assert "1 picks could not be written" in lines[-1]
+
+
+def test_memory_ends_too(path, lines):
+    path.parent.mkdir()
+    with disk_full_at(0):
+        outbox = Outbox(path, lines.append, max_picks=2)
+        outbox.register("sink")
+        for n, phase in enumerate("PSPP", 1):
+            outbox.add(numbered(n, phase))
+        assert ids(outbox.due(0, 10)) == [3, 4]
+        assert outbox.dropped == 2
+
+
+@pytest.mark.parametrize("damage", ["header", "middle", "text", "cut"])
+def test_a_damaged_file_is_put_aside(path, lines, damage):
+    outbox = Outbox(path, lines.append)
+    outbox.register("sink")
+    for n in range(1, 100):
+        outbox.add(numbered(n))
+    outbox.close()
+    whole = path.read_bytes()
+    spoilt = {
+        "header": b"x" * 100 + whole[100:],
+        "middle": whole[:9000] + b"\xff" * 9000 + whole[18000:],
+        "text": whole.replace(b'"station"', b'"stat\xff\xff\xff"'),
+        "cut": whole[: len(whole) // 2],
+    }
+    path.write_bytes(spoilt[damage])
+    outbox = Outbox(path, lines.append)
+    place = outbox.register("sink")
+    assert outbox.due(place, 10) == []
+    outbox.add(numbered(100))
+    assert ids(outbox.due(place, 10)) == [100]
+    outbox.close()
+    assert path.with_name("outbox.sqlite.corrupt").stat().st_size >= len(spoilt[damage])
+    assert any("outbox.sqlite.corrupt" in line for line in lines)
+    assert ids(Outbox(path, lines.append).due(0, 10)) == [100]
+
+
+def test_two_processes_do_not_share_one(path, lines):
+    outbox = Outbox(path, lines.append)
+    with pytest.raises(OutboxError, match="another edge-pick has it open"):
+        Outbox(path, lines.append)
+    outbox.close()
+
+
+def test_a_wrong_path_stops_at_the_start(tmp_path, lines):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutboxError, match="--outbox"):
+        Outbox(tmp_path / "file" / "outbox.sqlite", lines.append)
+    with pytest.raises(OutboxError, match="--outbox"):
+        Outbox(tmp_path, lines.append)
+
+
+def test_an_installation_keeps_its_name(path, lines):
+    outbox = Outbox(path, lines.append)
+    name = outbox.installation
+    outbox.close()
+    assert Outbox(path, lines.append).installation == name
+    assert Outbox(path.with_name("other"), lines.append).installation != name

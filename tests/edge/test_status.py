@@ -1,0 +1,157 @@
+"""What a station says of itself: to systemd, in its status file, and on `edge-pick status`."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from edge import status
+from edge.line import Arrived
+from edge.systemd import notify
+from edge.vitals import Vitals
+from firmware_bridge.packet import Packet, Stream
+from firmware_bridge.simulator import PtyDigitizer, packets_from_now
+from firmware_bridge.stats import DecoderStats
+from firmware_bridge.synthetic import synthetic_earthquake
+
+STREAM = Stream("XX", "TEST", "00", ("HHZ", "HHN", "HHE"))
+NOTHING = Arrived(0, 0, [])
+
+
+def arrived(start_ns=0, meta=None):
+    packet = Packet(STREAM, start_ns, 100.0, np.zeros((100, 3), np.int32), "gnss", meta or {})
+    return Arrived(start_ns, 500, [(start_ns, packet)])
+
+
+class Clock:
+    s = 0.0
+
+    def __call__(self):
+        return self.s
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def runtime(tmp_path, monkeypatch):
+    """Where systemd would have statuses written."""
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
+    return tmp_path / "run" / "status.json"
+
+
+@pytest.fixture
+def systemd(tmp_path, monkeypatch):
+    """The socket that systemd listens on."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(str(tmp_path / "notify"))
+        channel.settimeout(60)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        yield channel
+
+
+def test_waiting_streaming_stalled_and_streaming_again(clock, runtime):
+    vitals = Vitals("lppn@01234567", "litert, cpu", None, monotonic=clock)
+    states = [vitals.state]
+    for seconds, step in ((1, NOTHING), (1, arrived()), (9, NOTHING), (2, NOTHING), (1, arrived())):
+        clock.s += seconds
+        vitals.heard(step, DecoderStats(), 0)
+        states.append(vitals.state)
+    assert states == ["waiting", "waiting", "streaming", "streaming", "stalled", "streaming"]
+
+
+def test_counts_are_told(clock, runtime):
+    vitals = Vitals("lppn@01234567", "litert, cpu", None, monotonic=clock)
+    wire = DecoderStats(good_packets=2, bad_checksums=3, skipped_bytes=4, lost_packets=5)
+    vitals.heard(arrived(meta={"temperature": 21.5}), wire, 6)
+    clock.s = 7
+    told = vitals.status()
+    assert (told.state, told.station, told.clock) == ("streaming", "XX.TEST.00", "gnss")
+    assert (told.packets, told.bytes, told.crc_errors, told.skipped_bytes) == (2, 500, 3, 4)
+    assert (told.lost_packets, told.gaps, told.silence_s, told.digitizer_temperature_c) == (5, 6, 7.0, 21.5)
+    assert json.loads(told.to_json())["picks"] == {"P": 0, "S": 0}
+
+
+def test_the_status_command_shows_what_runs_here(clock, runtime, capsys):
+    assert status.main([]) == 2
+    assert "no edge-pick" in capsys.readouterr().err
+    assert status.main([str(runtime)]) == 2
+    assert "No such file" in capsys.readouterr().err
+    vitals = Vitals("lppn@01234567", "litert, cpu", "XX.TEST.00", monotonic=clock)
+    vitals.heard(NOTHING, DecoderStats(), 0)
+    assert status.main([str(runtime)]) == 1
+    assert "waiting" in capsys.readouterr().out
+    clock.s = 6
+    vitals.heard(arrived(), DecoderStats(), 0)
+    assert status.main(["--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(runtime.read_text())
+    os.utime(runtime, (0, 0))
+    assert status.main(["--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["state"] == "gone"
+    vitals.close()
+    assert status.main([]) == 2
+
+
+def test_each_edge_pick_of_a_user_has_a_status_of_its_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    vitals = Vitals("lppn@01234567", "litert, cpu", "XX.TEST.00")
+    vitals.heard(arrived(), DecoderStats(), 0)
+    other = tmp_path / "edge-pick" / "1" / "status.json"
+    other.parent.mkdir()
+    other.write_text(vitals.status().to_json())
+    assert status.main(["--json"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    vitals.close()
+    assert [*tmp_path.glob("**/status.json")] == [other]
+
+
+def test_systemd_is_told_by_a_socket_of_either_kind(systemd, monkeypatch):
+    notify("READY=1")
+    assert systemd.recv(100) == b"READY=1"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(f"\0edge-pick-{os.getpid()}")
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@edge-pick-{os.getpid()}")
+        notify("STOPPING=1")
+        assert channel.recv(100) == b"STOPPING=1"
+    notify("STOPPING=1")  # nobody listens there any more
+
+
+def test_no_ping_while_the_loop_stands_still(clock, runtime, systemd):
+    vitals = Vitals("lppn@01234567", "litert, cpu", None, monotonic=clock)
+    vitals.heard(arrived(), DecoderStats(), 0)
+    assert [systemd.recv(100) for _ in range(2)] == [b"READY=1", b"WATCHDOG=1\nSTATUS=streaming"]
+    clock.s = 100  # nothing was handled in between
+    systemd.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        systemd.recv(100)
+    vitals.heard(NOTHING, DecoderStats(), 0)
+    assert systemd.recv(100) == b"WATCHDOG=1\nSTATUS=stalled"
+
+
+def test_a_station_on_a_line_says_ready_streaming_and_stopping(runtime, systemd):
+    quake = synthetic_earthquake()
+    packets = packets_from_now(quake.samples, quake.rate, "anyshake3", repeat=True)
+    with PtyDigitizer(packets) as digitizer:
+        command = [sys.executable, "-m", "edge.cli", "--device", digitizer.device, "--protocol", "anyshake3"]
+        process = subprocess.Popen(
+            [*command, "--baud", "115200", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        told = [systemd.recv(100)]
+        while told[-1] != b"WATCHDOG=1\nSTATUS=streaming":
+            told.append(systemd.recv(100))
+        shown = json.loads(runtime.read_text())
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        assert systemd.recv(100) == b"STOPPING=1"
+    assert told[0] == b"READY=1"
+    assert (shown["state"], shown["crc_errors"]) == ("streaming", 0)
+    assert shown["bytes"] > 141 * shown["packets"] / 2
+    assert shown["backend"].endswith("cpu")
+    assert not runtime.exists()
