@@ -19,9 +19,14 @@ key() { openssl ecparam -name prime256v1 -genkey -noout -out "$1.key" 2>/dev/nul
 
 signed() { # name, extensions
   [ -e "$1.crt" ] && return
+  [ -e ca.key ] || {
+    echo "ca.key is not in $PWD: put it back for this run" >&2
+    exit 2
+  }
   key "$1"
   openssl req -new -key "$1.key" -subj "/O=seis/CN=$1" |
-    openssl x509 -req -CA ca.crt -CAkey ca.key -CAcreateserial -days $days -extfile <(echo "$2") -out "$1.crt" 2>/dev/null
+    openssl x509 -req -CA ca.crt -CAkey ca.key -CAcreateserial -days $days -extfile <(echo "$2") -out "$1.crt.part"
+  mv "$1.crt.part" "$1.crt"
 }
 
 if [ ! -e ca.crt ]; then

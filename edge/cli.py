@@ -87,13 +87,16 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
         vitals = Vitals(network.card.identity, backend, station, live=not args.replay)
         stack.callback(vitals.close)
         sinks: list[Sink] = []
-        if args.uplink:  # first: what is printed has been kept
-            sinks.append(Uplink(args.uplink, args.outbox, station, vitals, report))
-        if args.out:
-            sinks.append(FileSink(args.out, report))
-        sinks.append(LineSink(_print, args.json or not sys.stdout.isatty()))
-        for sink in sinks:
+
+        def add(sink: Sink) -> None:
+            sinks.append(sink)
             stack.callback(sink.close)
+
+        if args.uplink:  # first: what is printed has been kept
+            add(Uplink(args.uplink, args.outbox, station, vitals, report))
+        if args.out:
+            add(FileSink(args.out, report))
+        add(LineSink(_print, args.json or not sys.stdout.isatty()))
         picks = (
             replay(args, network, thresholds, stop)
             if args.replay

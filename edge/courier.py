@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from edge.outbox import Entry, Outbox
-from edge.sinks.link import Letter, Link, LinkError, NotTakenError, UnfitError
+from edge.sinks.link import Letter, Link, NotTakenError, UnfitError
 from edge.status import State
 from edge.vitals import Vitals
 
@@ -75,7 +75,9 @@ class Courier:
         while not self._stop.is_set():
             try:
                 self._step()
-            except (LinkError, OSError, ValueError) as error:  # ValueError: a host name that is none
+            except (
+                Exception
+            ) as error:  # whatever it is: told, and tried again; nobody would see a dead courier
                 if self._stop.is_set():
                     break
                 self._fail(error)
@@ -129,12 +131,12 @@ class Courier:
         self._settling.append((self._monotonic(), self._sent))
 
     def _fail(self, error: Exception) -> None:
-        if not isinstance(error, NotTakenError):
-            self._link.close()
-            self._settling.clear()
-            self._sent = self._released
-            self._told = None
         problem = str(error) or type(error).__name__
         if problem != self.problem:
             self._report(f"{self.name}: {problem}; picks wait in the outbox")
         self.problem = problem
+        if not isinstance(error, NotTakenError):
+            self._settling.clear()
+            self._sent = self._released
+            self._told = None
+            self._link.close()

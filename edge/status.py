@@ -106,7 +106,9 @@ def _found() -> list[Path]:
 
 def _read(path: Path) -> dict[str, Any]:
     """ValueError if it is no status. One that is no longer written is of a process that died."""
-    status: dict[str, Any] = json.loads(path.read_text())
+    status = json.loads(path.read_text())
+    if not isinstance(status, dict):
+        raise ValueError(f"{path}: no status")
     if time.time() - path.stat().st_mtime > _DEAD_S:
         status["state"] = "gone"
     return status

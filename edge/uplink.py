@@ -21,8 +21,8 @@ from edge.sinks.udp import UdpLink
 from edge.status import Queue
 from edge.vitals import Vitals
 
-_LAST_S = 5.0
-"""At the end the peers have so long for the next acknowledgement."""
+_LAST_S, _LONGEST_S = 5.0, 30.0
+"""At the end the peers have so long for the next acknowledgement, and for all of them."""
 _JOIN_S = 3.0
 _LOOK_S = 0.05
 SCHEMES = (
@@ -98,8 +98,9 @@ class Uplink:
 
     def close(self) -> None:
         """Waits for what is being acknowledged as long as it goes on; the rest goes out at the next start."""
-        depth, since_s = self._under_way(), time.monotonic()
-        while depth and time.monotonic() - since_s < _LAST_S:
+        began_s = since_s = time.monotonic()
+        depth = self._under_way()
+        while depth and time.monotonic() < min(since_s + _LAST_S, began_s + _LONGEST_S):
             time.sleep(_LOOK_S)
             before, depth = depth, self._under_way()
             if depth < before:

@@ -129,7 +129,7 @@ class Vitals:
             part.write_text(self.status().to_json() + "\n")
             part.replace(self._file)
         except OSError:
-            self._file = None  # nobody can be shown it; picks matter more
+            pass  # shown again when it can be written; picks matter more
 
     def close(self) -> None:
         """The station ends: no status is better than an old one."""

@@ -46,12 +46,14 @@ class Row:
     received: Received
 
     @property
-    def per_second(self) -> float:
-        return self.received.number / self.received.wall_s
+    def per_second(self) -> float | None:
+        """None where all came in one commit."""
+        return self.received.number / self.received.wall_s if self.received.number else None
 
     @property
-    def per_cpu_second(self) -> float:
-        return self.received.number / self.received.cpu_s
+    def per_cpu_second(self) -> float | None:
+        """As `per_second`."""
+        return self.received.number / self.received.cpu_s if self.received.number else None
 
 
 def backlog(folder: Path, url: str) -> Received:
@@ -126,9 +128,11 @@ def table(rows: Sequence[Row]) -> str:
         sent = "backlog" if row.rate is None else f"{row.rate:,} a second"
         # Of a backlog the delay is how long it had waited.
         delays = [f"{ms:.0f}" for ms in got.delays_ms or ()] if row.rate else []
-        per_second = "–" if row.rate else f"{row.per_second:,.0f}"
+        speeds = ["–" if one is None else f"{one:,.0f}" for one in (row.per_second, row.per_cpu_second)]
+        if row.rate:
+            speeds[0] = "–"
         batch = f"{got.number / got.batches:.0f}" if got.batches else "–"
-        cells = [row.way, sent, per_second, f"{row.per_cpu_second:,.0f}", *(delays or ["–"] * 4)]
+        cells = [row.way, sent, *speeds, *(delays or ["–"] * 4)]
         lines.append("| " + " | ".join([*cells, batch, f"{got.peak_mb:.0f}"]) + " |")
     return "\n".join(lines)
 

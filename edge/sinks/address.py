@@ -38,6 +38,11 @@ class Address:
                 there = f"there are {', '.join(names)}" if names else "there are none"
                 raise AddressError(f"{self.name}: no option {name!r}; {there}")
 
+    def must_have_host(self) -> None:
+        """AddressError if there is none."""
+        if not self.host:
+            raise AddressError(f"{self.name}: no host in it; give {self.scheme}://HOST")
+
     def file(self, option: str) -> Path | None:
         """The file that an option names. AddressError if it cannot be read."""
         if option not in self.options:
@@ -50,6 +55,8 @@ class Address:
     def password(self) -> str | None:
         """From the file of the option "password-file", else from the environment; None where neither is."""
         path = self.file("password-file")
+        if path and self.user is None:
+            raise AddressError(f"{self.name}: a password-file wants a user: {self.scheme}://USER@{self.host}")
         return path.read_text().strip() if path else os.environ.get(PASSWORD_VARIABLE)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.sinks.address import Address, AddressError
+from edge.sinks.lines import ends_within_a_line
 from edge.sinks.link import Letter, Link, LinkError
 
 
@@ -21,7 +22,8 @@ class FileLink(Link):
         self._path = Path(address.path)
 
     def deliver(self, letters: Sequence[Letter]) -> int:
-        data = b"".join(letter.data + b"\n" for letter in letters)
+        before = b"\n" if ends_within_a_line(self._path) else b""
+        data = before + b"".join(letter.data + b"\n" for letter in letters)
         with self._path.open("ab", buffering=0) as file:
             whole = file.tell()
             try:

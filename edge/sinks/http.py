@@ -22,6 +22,7 @@ class HttpLink(Link):
     def __init__(self, address: Address) -> None:
         """AddressError for options that cannot be used."""
         address.allow("ca", "cert", "key", "password-file")
+        address.must_have_host()
         self._address = address
         self._tls = tls_context(address) if address.scheme == "https" else None
         self._headers = {"Content-Type": "application/x-ndjson"}

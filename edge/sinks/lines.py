@@ -50,7 +50,7 @@ class FileSink:
         self._path = path
         self._report = report
         self._waiting: deque[bytes] = deque()
-        self._before = b"\n" if _ends_within_a_line(path) else b""
+        self._before = b"\n" if ends_within_a_line(path) else b""
         self._rest = b""  # of the line that is being written
         self._failing = False
         self._dropped = 0
@@ -89,7 +89,8 @@ class FileSink:
             self._dropped = 0
 
 
-def _ends_within_a_line(path: Path) -> bool:
+def ends_within_a_line(path: Path) -> bool:
+    """Whether a file ends in a line that a power cut left unfinished."""
     if not path.is_file() or path.stat().st_size == 0:
         return False
     with path.open("rb") as file:

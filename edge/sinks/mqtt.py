@@ -8,6 +8,7 @@ import queue
 import re
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from edge.sinks.address import Address, AddressError, tls_context
@@ -45,6 +46,7 @@ class MqttLink(Link):
         that a broker tells two stations of one name apart. AddressError for options that cannot be used, or
         without paho-mqtt."""
         address.allow("ca", "cert", "key", "password-file")
+        address.must_have_host()
         try:
             from paho.mqtt import client
         except ImportError:
@@ -102,7 +104,8 @@ class MqttLink(Link):
             return
         if self._station and client.is_connected():
             info = client.publish(topic(self._station, "status"), _OFFLINE, qos=1, retain=True)
-            info.wait_for_publish(1.0)
+            with suppress(RuntimeError, ValueError):  # the connection may be gone, whatever paho says
+                info.wait_for_publish(1.0)
         client.disconnect()
         client.loop_stop()
         self._answers = queue.SimpleQueue()
@@ -126,7 +129,8 @@ class MqttLink(Link):
             client.tls_set_context(self._tls)
 
         def on_connect(client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
-            self._window = min(getattr(properties, "ReceiveMaximum", _WINDOW), _WINDOW)
+            # One of those that the broker allows is left to the status.
+            self._window = max(1, min(getattr(properties, "ReceiveMaximum", 1 << 16) - 1, _WINDOW))
             answers.put(("connected", 0, reason))
 
         client.on_connect = on_connect

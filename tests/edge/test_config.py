@@ -34,6 +34,9 @@ def test_replayed_files_may_be_many(config):
 
 def test_the_command_line_goes_before_the_file(config):
     assert config('device = "/dev/ttyUSB0"\nbaud = 57600', "--baud", "9600").baud == 9600
+    assert config('device = "a"\nuplink = ["mqtt://a"]', "--uplink", "mqtt://b").uplink == ["mqtt://b"]
+    replayed = config('device = "/dev/ttyUSB0"', "--replay", "day.mseed")
+    assert (replayed.device, [path.name for path in replayed.replay]) == (None, ["day.mseed"])
 
 
 @pytest.mark.parametrize(

@@ -215,12 +215,23 @@ def test_airtime_is_what_semtechs_calculator_says():
     assert airtime_s(25, 12) == pytest.approx(1.4828, abs=1e-3)
 
 
+def test_half_a_line_that_a_power_cut_left_spoils_no_pick(uplink, tmp_path):
+    path = tmp_path / "picks.jsonl"
+    path.write_text('{"id": "0123')
+    link = uplink(f"file://{path}")
+    link.send(PICK)
+    link.close()
+    assert Pick.from_json(path.read_text().splitlines()[-1]) == PICK
+
+
 @pytest.mark.parametrize(
     ("url", "says"),
     [
         ("udp://127.0.0.1", "give udp://HOST:PORT"),
         ("udp://127.0.0.1:1?form=xml", "no form 'xml' of a pick; there are json, cbor-51"),
         ("file://picks.jsonl", "three slashes"),
+        ("mqtt:broker", "give mqtt://HOST"),
+        ("http:///picks", "give http://HOST"),
         ("tcp://127.0.0.1", "give tcp://:PORT"),
         ("tcp://:1?module=m", "institution and module are numbers"),
         ("serial:///dev/ttyUSB1?duty=2", "duty is above 0 and at most 1"),
@@ -240,6 +251,8 @@ def test_a_password_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
     assert parse_address(f"https://me@host?password-file={tmp_path}/secret").password() == "from file"
     with pytest.raises(AddressError, match="cannot be read"):
         parse_address("https://me@host?password-file=/nowhere").password()
+    with pytest.raises(AddressError, match="USER@host"):
+        parse_address(f"https://host?password-file={tmp_path}/secret").password()
 
 
 def test_without_paho_mqtt_says_what_to_install(monkeypatch):

@@ -2,6 +2,7 @@
 
 import queue
 import shutil
+import socket
 import subprocess
 import time
 from contextlib import contextmanager
@@ -154,6 +155,23 @@ def test_what_a_broker_acknowledged_and_forgot_is_sent_again(tmp_path, uplink):
         collector = Collector(broker.port)
         assert collector.wait(1) == [PICK]
         collector.close()
+
+
+def test_a_broker_that_takes_its_leave_is_asked_again(uplink):
+    """By DISCONNECT, MQTT 5, section 3.14."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        link = uplink(f"mqtt://127.0.0.1:{server.getsockname()[1]}")
+        link.send(PICK)
+        first, _ = server.accept()
+        first.recv(1000)
+        first.sendall(bytes.fromhex("20 03 00 00 00"))  # connected
+        first.recv(1000)
+        first.sendall(bytes.fromhex("E0 02 8B 00"))  # server shutting down
+        second, _ = server.accept()
+        assert second.recv(1) == b"\x10"  # CONNECT
+        first.close()
+        second.close()
 
 
 def test_a_restart_sends_what_had_not_gone_out(broker, uplink, lines):
