@@ -18,7 +18,7 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 PREFIX = "seis/v1"
 NO_LOCATION = "--"
 PAYLOAD_MAX = 4096
-"""Bytes; a pick has about 450."""
+"""Bytes; a pick has about 376 (docs/scaling.md)."""
 
 _CODE = "[A-Za-z0-9_-]{1,8}"
 _TOPIC = re.compile(rf"{PREFIX}/({_CODE})/({_CODE})/({_CODE})/([a-z]{{1,16}})")

@@ -63,10 +63,15 @@ def add_associate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_associate(args: argparse.Namespace, store: Store, report: Callable[[str], None]) -> int:
-    """Exit status 0. Events of the period that an earlier run found are replaced."""
+    """Exit status 0. Events wholly within the period that an earlier run found are replaced; those that
+    reach out of it stay, and keep their picks."""
     sites = read_sites(args.stations)
     search = Search(read_layers(args.velocity), args.depth, args.picks)
-    picks = store.picks(args.begin, args.end)
+    # What is left in the period of an event beyond its border would make a lesser one beside it.
+    taken = store.taken(args.begin, args.end)
+    picks = [pick for pick in store.picks(args.begin, args.end) if (pick.station, pick.id) not in taken]
+    if taken:
+        report(f"{len(taken)} picks are of events that reach out of the period, which stay as they are")
     placed = [pick for pick in picks if _place(pick) in sites]
     if len(placed) < len(picks):
         unknown = ", ".join(sorted({_place(pick) for pick in picks} - set(sites))[:10])

@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if arguments[:1] and arguments[0] in works:
             args = parse_work(arguments)
-            with closing(Store(args.store)) as store:
+            with closing(Store(args.store, begin=False)) as store:
                 return works[args.work](args, store, report)
         return collect(parse(arguments))
     except (OSError, ValueError, StoreError) as error:

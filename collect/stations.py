@@ -56,8 +56,15 @@ def _from_stationxml(path: Path) -> list[Site]:
         from obspy import read_inventory
     except ModuleNotFoundError as error:
         raise ValueError("StationXML needs ObsPy: pip install obspy") from error
+    with path.open("rb") as file:
+        try:
+            inventory = read_inventory(file, format="STATIONXML")
+        except Exception as error:
+            # Broad, as junk makes ObsPy let out lxml's errors and its own, which have no class in common.
+            first_line = str(error).partition("\n")[0]
+            raise ValueError(f"{path}: not StationXML that ObsPy reads ({first_line})") from error
     return [
         Site(f"{network.code}.{station.code}", station.latitude, station.longitude, station.elevation)
-        for network in read_inventory(str(path), format="STATIONXML")
+        for network in inventory
         for station in network
     ]

@@ -1,10 +1,24 @@
 """Where picks are kept: SQLite or PostgreSQL by URL, the same code through SQLAlchemy Core."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, create_engine, event, func, select
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    Table,
+    create_engine,
+    event,
+    func,
+    inspect,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
@@ -14,6 +28,7 @@ from collect.schema import ARRIVALS, EVENTS, METADATA, PICKS, STAMP, VERSION
 from edge.pick import Pick
 
 _FIELDS = [column.name for column in PICKS.columns if column.name not in ("revision", "received_ns")]
+_SAME = (PICKS.c.station == ARRIVALS.c.station) & (PICKS.c.id == ARRIVALS.c.pick)
 
 BEGINNING = 0x65646765
 """Number of the lock, in PostgreSQL, under which tables are made."""
@@ -51,19 +66,21 @@ class Store:
     """Picks by (station, id), and the events made of them. A process may have several, of the same
     database."""
 
-    def __init__(self, url: str) -> None:
-        """Opens or begins the database of an SQLAlchemy URL. StoreError if it cannot be, or if it holds
-        tables of another version."""
-        try:
-            self._engine = _engine(url)
-            self._insert = (postgresql if self._engine.dialect.name == "postgresql" else sqlite).insert
-            self._prepare()
-        except (ArgumentError, NoSuchModuleError) as error:
-            raise StoreError(
-                f"{url!r} is no store: sqlite:///picks.db or postgresql+psycopg://user@host/database"
-            ) from error
-        except SQLAlchemyError as error:
-            raise StoreError(f"cannot open the store: {_first_line(error)}") from error
+    def __init__(self, url: str, *, begin: bool = True) -> None:
+        """Opens the database of an SQLAlchemy URL, and with `begin` makes the tables that it lacks.
+        StoreError if it cannot be opened, holds tables of another version, or has none to be read."""
+        address = _address(url)
+        # Passwords are in the query too, at times.
+        self._name = address.set(query={}).render_as_string(hide_password=True)
+        self._engine = _engine(address, begin)
+        self._insert = (postgresql if self._engine.dialect.name == "postgresql" else sqlite).insert
+        with self._transaction() as connection:
+            if begin:
+                self._stamp(connection)
+            self._check_version(connection)
+            if begin:
+                for table in METADATA.sorted_tables:
+                    _make(connection, table)
         insert = self._insert(PICKS)
         self._upsert = insert.on_conflict_do_update(
             index_elements=[PICKS.c.station, PICKS.c.id],
@@ -75,21 +92,31 @@ class Store:
             where=PICKS.c.revision < insert.excluded.revision,
         ).returning(PICKS.c.id)
 
-    def _prepare(self) -> None:
-        with self._engine.begin() as connection:
-            if self._engine.dialect.name == "postgresql":
-                # IF NOT EXISTS alone does not keep apart several that begin one database at once.
-                connection.execute(select(func.pg_advisory_xact_lock(BEGINNING)))
-            for table in METADATA.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(CreateIndex(index, if_not_exists=True))
-            connection.execute(self._insert(STAMP).values(key=1, version=VERSION).on_conflict_do_nothing())
-        with self._engine.connect() as connection:
-            version = connection.scalar(select(STAMP.c.version))
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """All of it or nothing; StoreError, of one line, where the database cannot."""
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            first_line = str(cause).partition("\n")[0]
+            raise StoreError(f"store {self._name}: {first_line}") from error
+
+    def _stamp(self, connection: Connection) -> None:
+        if self._engine.dialect.name == "postgresql":
+            # IF NOT EXISTS alone does not keep apart several that begin one database at once.
+            connection.execute(select(func.pg_advisory_xact_lock(BEGINNING)))
+        _make(connection, STAMP)
+        connection.execute(self._insert(STAMP).values(key=1, version=VERSION).on_conflict_do_nothing())
+
+    def _check_version(self, connection: Connection) -> None:
+        if not inspect(connection).has_table(STAMP.name):
+            raise StoreError(f"store {self._name}: holds no picks of edge-collect")
+        version = connection.scalar(select(STAMP.c.version))
         if version != VERSION:
             raise StoreError(
-                f"the store's tables are of version {version}, this program's of {VERSION}: "
+                f"store {self._name}: its tables are of version {version}, this program's of {VERSION}: "
                 "use another database, or the program that made them"
             )
 
@@ -105,31 +132,36 @@ class Store:
             return 0
         # Always in one order: two collectors that hold the same picks must not wait for each other.
         rows = [_row(newest[key], received_ns) for key in sorted(newest)]
-        try:
-            with self._engine.begin() as connection:
-                return len(connection.execute(self._upsert, rows).all())
-        except DBAPIError as error:
-            raise StoreError(_first_line(error)) from error
+        with self._transaction() as connection:
+            return len(connection.execute(self._upsert, rows).all())
 
     def picks(self, begin_ns: int, end_ns: int, *, rejected: bool = False) -> list[Pick]:
-        """Picks with begin <= time < end, by time; those rejected by their station only if asked for."""
+        """Picks with begin <= time < end, by time; those rejected by their station only if asked for.
+        StoreError, here and below, if the database cannot."""
         wanted = select(PICKS).where(PICKS.c.time_ns >= begin_ns, PICKS.c.time_ns < end_ns)
         if not rejected:
             wanted = wanted.where(PICKS.c.status != "rejected")
         wanted = wanted.order_by(PICKS.c.time_ns, PICKS.c.station, PICKS.c.id)
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             return [_pick(row) for row in connection.execute(wanted)]
 
+    def taken(self, begin_ns: int, end_ns: int) -> set[tuple[str, str]]:
+        """Station and id of the picks with begin <= time < end of events that reach out of this period:
+        `replace_events` leaves those events as they are."""
+        wanted = (
+            select(PICKS.c.station, PICKS.c.id)
+            .join(ARRIVALS, _SAME)
+            .where(PICKS.c.time_ns >= begin_ns, PICKS.c.time_ns < end_ns)
+            .where(ARRIVALS.c.event.not_in(_events_within(begin_ns, end_ns)))
+        )
+        with self._transaction() as connection:
+            return {(row.station, row.id) for row in connection.execute(wanted)}
+
     def replace_events(self, begin_ns: int, end_ns: int, events: Iterable[Event]) -> None:
-        """Events that have a pick with begin <= time < end become these."""
-        same = (PICKS.c.station == ARRIVALS.c.station) & (PICKS.c.id == ARRIVALS.c.pick)
-        within = (PICKS.c.time_ns >= begin_ns, PICKS.c.time_ns < end_ns)
-        with self._engine.begin() as connection:
-            old = connection.scalars(
-                select(ARRIVALS.c.event).distinct().join(PICKS, same).where(*within)
-            ).all()
-            for one in old:
-                connection.execute(EVENTS.delete().where(EVENTS.c.id == one))
+        """Events all of whose picks have begin <= time < end become these."""
+        old = EVENTS.c.id.in_(_events_within(begin_ns, end_ns))
+        with self._transaction() as connection:
+            connection.execute(EVENTS.delete().where(old))
             for one in events:
                 _insert_event(connection, one)
 
@@ -137,7 +169,7 @@ class Store:
         """Events with begin <= origin time < end, by time, with their picks as they are now; those that
         were rejected since only if asked for."""
         wanted = select(EVENTS).where(EVENTS.c.time_ns >= begin_ns, EVENTS.c.time_ns < end_ns)
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             return [
                 Event(**row._mapping, arrivals=_arrivals(connection, row.id, rejected))
                 for row in connection.execute(wanted.order_by(EVENTS.c.time_ns)).all()
@@ -147,10 +179,25 @@ class Store:
         self._engine.dispose()
 
 
-def _engine(url: str) -> Engine:
-    address = make_url(url)
-    if address.get_backend_name() not in ("sqlite", "postgresql"):
-        raise ArgumentError(url)
+def _address(url: str) -> URL:
+    try:
+        address = make_url(url)
+        if address.get_backend_name() not in ("sqlite", "postgresql"):
+            raise ArgumentError("another kind of database")
+        address.get_dialect()
+    except (ArgumentError, NoSuchModuleError) as error:
+        # Without the URL, which may hold a password.
+        raise StoreError(
+            "no such store: give sqlite:///picks.db or postgresql+psycopg://user@host/database"
+        ) from error
+    return address.set(drivername="postgresql+psycopg") if address.drivername == "postgresql" else address
+
+
+def _engine(address: URL, begin: bool) -> Engine:
+    if address.get_backend_name() == "sqlite" and not begin:
+        # By a mere path SQLite would make the file that is missing.
+        path = Path(address.database or "").absolute().as_uri()
+        address = address.set(database=path).update_query_dict({"mode": "rw", "uri": "true"})
     try:
         engine = create_engine(address)
     except ModuleNotFoundError as error:
@@ -159,8 +206,10 @@ def _engine(url: str) -> Engine:
 
         @event.listens_for(engine, "connect")
         def durable(connection: Any, _: object) -> None:
-            # What is acknowledged must outlive a power cut; readers do not wait for the writer.
-            connection.execute("PRAGMA journal_mode=WAL")
+            # What is acknowledged must outlive a power cut; readers do not wait for the writer. This mode
+            # stays with the file, and setting it would wait.
+            if begin:
+                connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA busy_timeout=10000")
             connection.execute("PRAGMA foreign_keys=ON")
@@ -168,9 +217,20 @@ def _engine(url: str) -> Engine:
     return engine
 
 
-def _first_line(error: SQLAlchemyError) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return str(cause).partition("\n")[0]
+def _make(connection: Connection, table: Table) -> None:
+    connection.execute(CreateTable(table, if_not_exists=True))
+    for index in table.indexes:
+        connection.execute(CreateIndex(index, if_not_exists=True))
+
+
+def _events_within(begin_ns: int, end_ns: int) -> Select[Any]:
+    """Ids of the events all of whose picks have begin <= time < end."""
+    return (
+        select(ARRIVALS.c.event)
+        .join(PICKS, _SAME)
+        .group_by(ARRIVALS.c.event)
+        .having(func.min(PICKS.c.time_ns) >= begin_ns, func.max(PICKS.c.time_ns) < end_ns)
+    )
 
 
 def _row(pick: Pick, received_ns: int) -> dict[str, Any]:
@@ -188,8 +248,7 @@ def _pick(row: Row[Any]) -> Pick:
 
 
 def _arrivals(connection: Connection, event_id: str, rejected: bool) -> tuple[Arrival, ...]:
-    same = (PICKS.c.station == ARRIVALS.c.station) & (PICKS.c.id == ARRIVALS.c.pick)
-    wanted = select(PICKS, ARRIVALS.c.residual_s).join(ARRIVALS, same).where(ARRIVALS.c.event == event_id)
+    wanted = select(PICKS, ARRIVALS.c.residual_s).join(ARRIVALS, _SAME).where(ARRIVALS.c.event == event_id)
     if not rejected:
         wanted = wanted.where(PICKS.c.status != "rejected")
     rows = connection.execute(wanted.order_by(PICKS.c.time_ns, PICKS.c.station, PICKS.c.id))

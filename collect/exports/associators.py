@@ -8,7 +8,7 @@ from pathlib import Path
 from collect.exports.reading import Group
 from edge.pick import NS, Phase, Pick, format_time
 
-DAY_NS = 86_400 * NS
+DAY_MS = 86_400_000
 PHASES: tuple[Phase, ...] = ("P", "S")
 
 
@@ -48,13 +48,14 @@ def write_real(groups: Sequence[Group], out: Path) -> None:
     one. OSError if they cannot be written."""
     lines: dict[Path, list[str]] = {}
     for pick in _picks(groups):
-        day, within_ns = divmod(pick.time_ns, DAY_NS)
-        folder = out / f"{datetime.fromtimestamp(day * DAY_NS // NS, UTC):%Y%m%d}"
+        # Rounded before it is taken apart, or the last half millisecond of a day would be 86400.000.
+        day, within_ms = divmod((pick.time_ns + 500_000) // 1_000_000, DAY_MS)
+        folder = out / f"{datetime.fromtimestamp(day * DAY_MS // 1000, UTC):%Y%m%d}"
         network, station, _ = pick.station.split(".")
         for phase in PHASES:
             lines.setdefault(folder / f"{network}.{station}.{phase}.txt", [])
         path = folder / f"{network}.{station}.{pick.phase}.txt"
-        lines[path].append(f"{within_ns / NS:.3f} {pick.prob:.3f} 0.0\n")
+        lines[path].append(f"{within_ms / 1000:.3f} {pick.prob:.3f} 0.0\n")
     for path, rows in lines.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(rows), encoding="ascii")

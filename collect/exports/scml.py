@@ -25,9 +25,8 @@ def write_scml(groups: Sequence[Group], out: Path) -> None:
     for pick in picks.values():
         _add_pick(parameters, pick)
     for pick in picks.values():
-        if (
-            pick.snr_db is not None
-        ):  # what is not known is not made up, though scautoloc will not have the pick
+        # What is not known is not made up, though scautoloc will not have the pick.
+        if pick.snr_db is not None:
             _add_amplitude(parameters, pick, "snr", 10 ** (pick.snr_db / 20), None)
         _add_amplitude(parameters, pick, "mb", pick.amp, pick.amp_unit)
     ET.indent(root)

@@ -13,7 +13,7 @@ pytest.importorskip("sqlalchemy", reason="the receiving end needs the [collect] 
 from collect.associate import KM_PER_DEGREE, Layer, read_layers
 from collect.cli import main
 from collect.store import Store
-from edge.pick import NS
+from edge.pick import NS, format_time
 
 VP, VS = 6.0, 3.46
 ALL = (0, 2**62)
@@ -105,6 +105,17 @@ def test_events_are_found_kept_and_written(network, tmp_path, capsys):
     assert [len(event.origins[0].arrivals) for event in catalog] == [len(event.picks) for event in catalog]
     assert main(["associate", "--store", url, "--stations", str(sites), "--picks", "30"]) == 0
     assert Store(url).events(*ALL) == []
+
+
+def test_periods_that_overlap_find_every_event_once(network):
+    pytest.importorskip("pyocto", reason="needs pip install 'edge-pick[associate]'")
+    url, sites = network
+    amid_first, amid_second = (format_time(round((event[3] + 10) * NS)) for event in EVENTS)
+    store = Store(url)
+    for period in (["--to", amid_second], ["--from", amid_first], ["--from", amid_second]):
+        assert main(["associate", "--store", url, "--stations", str(sites), *period]) == 0
+    check(store.events(*ALL))
+    store.close()
 
 
 def test_layers_give_the_same_events_as_the_ground_that_they_are(network, tmp_path):

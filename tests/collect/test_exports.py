@@ -2,6 +2,7 @@
 
 import csv
 import re
+import sqlite3
 from dataclasses import replace
 from importlib.resources import files
 
@@ -10,7 +11,8 @@ from network import PICK
 
 pytest.importorskip("sqlalchemy", reason="the receiving end needs the [collect] extra")
 from collect.cli import main
-from collect.exports.reading import uncertainty_s, weight_code
+from collect.exports.associators import write_real
+from collect.exports.reading import groups_of, uncertainty_s, weight_code
 from collect.store import Arrival, Event, Store
 from edge.pick import NS, parse_time
 
@@ -189,7 +191,6 @@ def test_hypo71_cards_have_everything_in_its_columns(export):
 )
 def test_hypo71_pairs_p_with_the_s_that_fits_on_its_card(tmp_path, p_s, s_s, cards):
     from collect.exports.hypo71 import write_hypo71
-    from collect.exports.reading import groups_of
 
     p = replace(PICK, time_ns=T0 + round(p_s * NS))
     s = replace(PICK, id="s", phase="S", time_ns=T0 + round(s_s * NS))
@@ -241,6 +242,29 @@ def test_real_has_both_files_of_each_station_and_day(export):
         "20261121/XX.A.P.txt": "85260.000 0.900 0.0\n",
         "20261121/XX.A.S.txt": "",
     }
+
+
+def test_the_last_half_millisecond_of_a_day_is_the_next_for_real(tmp_path):
+    midnight_ns = parse_time("2026-11-21")
+    for time_ns, within in ((midnight_ns - 500_000, "20261121"), (midnight_ns - 500_001, "20261120")):
+        write_real(groups_of([replace(PICK, time_ns=time_ns)], None), tmp_path / within)
+        assert [path.name for path in (tmp_path / within).iterdir()] == [within]
+    assert (tmp_path / "20261121/20261121/XX.TEST.P.txt").read_text() == "0.000 0.900 0.0\n"
+
+
+def test_a_mistyped_store_is_said_and_not_made(tmp_path, capsys):
+    store = tmp_path / "pick.db"
+    out = str(tmp_path / "out")
+    assert main(["export", "--store", f"sqlite:///{store}", "--format", "real", "--out", out]) == 2
+    assert f"{store}: unable to open database file" in capsys.readouterr().err
+    assert not store.exists()
+
+
+def test_what_is_stored_is_read_while_another_writes(export, tmp_path):
+    writer = sqlite3.connect(tmp_path / "picks.db", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    assert len(read_csv(export("pyocto"))) == 4
+    writer.close()
 
 
 def test_rejected_picks_are_left_out_unless_asked_for(export):

@@ -59,6 +59,25 @@ def test_any_text_is_a_table_of_places_or_a_value_error(text):
     assert all(abs(site.latitude) <= 90 for site in sites.values())
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no xml",
+        "<a>\n<b></a>",
+        '<FDSNStationXML xmlns="http://www.fdsn.org/xml/station/1" schemaVersion="1.1"><Network/>'
+        "</FDSNStationXML>",
+    ],
+)
+def test_other_xml_is_refused_in_one_line(tmp_path, text):
+    pytest.importorskip("obspy")
+    path = tmp_path / "stations.xml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"stations\.xml: ") as caught:
+        read_sites(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_stationxml_is_read_by_obspy(tmp_path):
     inventory = pytest.importorskip("obspy").read_inventory()
     path = tmp_path / "stations.xml"

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from network import PICK, picks_of
 
 pytest.importorskip("sqlalchemy", reason="the receiving end needs the [collect] extra")
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.schema import CreateTable, DropTable
 
-from collect.schema import STAMP
+from collect.schema import ARRIVALS, EVENTS, PICKS, STAMP
 from collect.store import Arrival, Event, Store, StoreError
 
 ALL = (0, 2**62)
@@ -98,11 +99,14 @@ def test_a_table_partitioned_as_the_documentation_says_is_used_as_before(postgre
         for statement in lines.partition("```sql\n")[2].partition("```")[0].split(";\n"):
             if statement.strip():
                 connection.execute(text(statement))
-    engine.dispose()
     again = Store(url)
     assert again.save([*picks, replace(picks[3], update=1)], 0) == 1
     assert again.save([replace(PICK, station="XX.NEW.")], 0) == 1
     assert len(again.picks(*ALL)) == 41
+    with engine.connect() as connection:
+        indexes = text("SELECT count(*) FROM pg_indexes WHERE tablename = 'picks'")
+        assert connection.scalar(indexes) == 2  # of the key and of the time, each once
+    engine.dispose()
     store.close()
     again.close()
 
@@ -119,20 +123,86 @@ def test_tables_of_another_version_are_refused_and_left_alone(store_url):
     engine.dispose()
 
 
+def test_nothing_is_added_to_a_database_of_another_version(store_url):
+    engine = create_engine(store_url)
+    with engine.begin() as connection:
+        connection.execute(CreateTable(STAMP))
+        connection.execute(STAMP.insert().values(key=1, version=0))
+    with pytest.raises(StoreError, match="version 0, this program's of 1"):
+        Store(store_url)
+    assert inspect(engine).get_table_names() == [STAMP.name]
+    engine.dispose()
+
+
+def test_a_database_without_picks_is_not_begun_by_a_reader(store_url):
+    engine = create_engine(store_url)
+    engine.connect().close()  # makes SQLite's file
+    with pytest.raises(StoreError, match="holds no picks of edge-collect"):
+        Store(store_url, begin=False)
+    assert inspect(engine).get_table_names() == []
+    engine.dispose()
+
+
+def test_what_the_database_cannot_do_is_one_line(store_url):
+    store = Store(store_url)
+    engine = create_engine(store_url)
+    with engine.begin() as connection:
+        for table in (ARRIVALS, PICKS, EVENTS):
+            connection.execute(DropTable(table))
+    engine.dispose()
+    works = (store.picks, store.events, store.taken, lambda *period: store.replace_events(*period, []))
+    for work in works:
+        with pytest.raises(StoreError) as caught:
+            work(*ALL)
+        assert "\n" not in str(caught.value)
+    store.close()
+
+
+def test_a_password_is_never_said():
+    pytest.importorskip("psycopg", reason="PostgreSQL needs the [postgres] extra")
+    for url in (
+        "postgresql://me:secret@127.0.0.1:1/picks",
+        "postgresql://me@127.0.0.1:1/picks?password=secret",
+        "mysql://me:secret@localhost/picks",
+        "me:secret@localhost",
+    ):
+        with pytest.raises(StoreError) as caught:
+            Store(url)
+        assert "secret" not in str(caught.value)
+
+
+def test_a_plain_postgresql_url_will_do(postgres):
+    store = Store(postgres.url("plain").replace("+psycopg", ""))
+    assert store.save([PICK], 0) == 1
+    store.close()
+
+
 def test_a_file_that_is_no_database_is_refused(tmp_path):
     (tmp_path / "picks.db").write_bytes(b"no database" * 1000)
     with pytest.raises(StoreError, match="file is not a database"):
         Store(f"sqlite:///{tmp_path / 'picks.db'}")
 
 
+def event(name, own):
+    arrivals = tuple(Arrival(pick, 0.1) for pick in own)
+    return Event(name, own[0].time_ns - 1, 46.0, 8.0, 10.0, 0.1, "test", arrivals)
+
+
+def test_an_event_that_reaches_out_of_the_period_stays_and_keeps_its_picks(store):
+    picks = picks_of(9)
+    store.save(picks, 0)
+    begin, end = picks[2].time_ns, picks[7].time_ns
+    first, second, third = event("a", picks[:3]), event("b", picks[3:6]), event("c", picks[6:])
+    store.replace_events(*ALL, [first, second, third])
+    assert store.taken(begin, end) == {(pick.station, pick.id) for pick in (picks[2], picks[6])}
+    assert store.taken(*ALL) == set()
+    store.replace_events(begin, end, [])
+    assert store.events(*ALL) == [first, third]
+
+
 def test_events_of_a_period_are_replaced_with_their_arrivals(store):
     picks = picks_of(6)
     store.save(picks, 0)
-
-    def event(name, own):
-        arrivals = tuple(Arrival(pick, 0.1) for pick in own)
-        return Event(name, own[0].time_ns - 1, 46.0, 8.0, 10.0, 0.1, "test", arrivals)
-
     first, second = event("a", picks[:3]), event("b", picks[3:])
     store.replace_events(*ALL, [first, second])
     assert store.events(*ALL) == [first, second]
