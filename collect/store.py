@@ -1,9 +1,11 @@
 """Where picks are kept: SQLite or PostgreSQL by URL, the same code through SQLAlchemy Core."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from sqlite3 import OperationalError
 from typing import Any
 
 from sqlalchemy import (
@@ -27,6 +29,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from collect.schema import ARRIVALS, EVENTS, METADATA, PICKS, STAMP, VERSION
 from edge.pick import Pick
 
+_BEGIN_TRIES, _BEGIN_WAIT_S = 50, 0.1
 _FIELDS = [column.name for column in PICKS.columns if column.name not in ("revision", "received_ns")]
 _SAME = (PICKS.c.station == ARRIVALS.c.station) & (PICKS.c.id == ARRIVALS.c.pick)
 
@@ -209,7 +212,7 @@ def _engine(address: URL, begin: bool) -> Engine:
             # What is acknowledged must outlive a power cut; readers do not wait for the writer. This mode
             # stays with the file, and setting it would wait.
             if begin:
-                connection.execute("PRAGMA journal_mode=WAL")
+                _write_ahead(connection)
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA busy_timeout=10000")
             connection.execute("PRAGMA foreign_keys=ON")
@@ -231,6 +234,17 @@ def _events_within(begin_ns: int, end_ns: int) -> Select[Any]:
         .group_by(ARRIVALS.c.event)
         .having(func.min(PICKS.c.time_ns) >= begin_ns, func.max(PICKS.c.time_ns) < end_ns)
     )
+
+
+def _write_ahead(connection: Any) -> None:
+    """SQLite's journal ahead of the file. Of programs that begin one file together some are told at once that it
+    is locked, whatever the timeout."""
+    for _ in range(_BEGIN_TRIES):
+        with suppress(OperationalError):
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        time.sleep(_BEGIN_WAIT_S)
+    connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _row(pick: Pick, received_ns: int) -> dict[str, Any]:
