@@ -237,8 +237,8 @@ def _events_within(begin_ns: int, end_ns: int) -> Select[Any]:
 
 
 def _write_ahead(connection: Any) -> None:
-    """SQLite's journal ahead of the file. Of programs that begin one file together some are told at once that it
-    is locked, whatever the timeout."""
+    """SQLite's journal ahead of the file. Of programs that begin one file together some are told at once that
+    it is locked, whatever the timeout."""
     for _ in range(_BEGIN_TRIES):
         with suppress(OperationalError):
             connection.execute("PRAGMA journal_mode=WAL")
