@@ -170,7 +170,8 @@ def main(arguments: list[str] | None = None) -> int:
             train(args, model, shape, batches, dev, PolarityCheckpoint(run, card, args))
             finish(run, card, shape, dev)
         except (OSError, ValueError) as error:
-            print(f"edge-train: {error}", file=sys.stderr)
+            told = " ".join(str(error).splitlines())  # Keras says some in several
+            print(f"edge-train: {told}", file=sys.stderr)
             return 2
     except KeyboardInterrupt:
         kept = len(run.history())
