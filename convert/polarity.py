@@ -16,18 +16,19 @@ from numpy.typing import NDArray
 from convert.edgetpu import refusals
 from convert.graph import multiplications, ops_of
 from convert.quantize import to_int8
-from edge.card import card_path
+from edge.card import CardError, card_path
 from edge.first_motion import Polariser
 from edge.model import load_model
 from edge.polarity import PolarityCard, Reader, first_motion, load_polarity, normalised, up
 from edge.preprocess import Window
+from zoo.commands import STATION
 from zoo.data.seisbench import Trace, read_traces
 from zoo.polarity.compact import CompactConfig, build
 from zoo.polarity.onsets import Onset, at_labels, at_picks, logits_of, motions
+from zoo.polarity.temperature import temperature
 from zoo.polarity_network import KerasPolarity, load_polarity_keras
 from zoo.scores.polarity import COVERAGE, THRESHOLDS, Motions, measured, point
 
-TEMPERATURES = np.geomspace(0.1, 10.0, 201)
 RIGHT = 0.95
 """At least this share of the directions that are told shall be right."""
 ACCURACY_COST = 0.01
@@ -44,12 +45,19 @@ def convert_polarity(weights: Path, folders: Sequence[Path], out: Path, windows:
     ValueError for a model that would not run in int8 throughout; what the readers of weights and data raise.
     """
     trained = load_polarity_keras(weights)
+    if trained.network != STATION:
+        raise CardError(
+            f"{weights} is {trained.card.name}: the station's network, {STATION}, alone can be converted"
+        )
     picker = load_model().card
     if not trained.card.input.held_by(picker.input):
         raise ValueError(f"{weights.name} asks for {trained.card.input}, which {picker.name} does not hold")
     dev = _shown(trained, list(read_traces(folders[0], "dev")))
-    if all(onset.up is None for onset in dev["analyst"]):
-        raise ValueError("no first motion is labelled on the dev split: temperature and threshold need some")
+    if all(onset.up is None or onset.window is None for onset in dev["analyst"]):
+        raise ValueError(
+            "no first motion is labelled on the dev split, or none has its whole window: temperature and "
+            "threshold need some"
+        )
     traces = (trace for folder in folders for trace in read_traces(folder, "train"))
     buffer = to_int8(_for_one(trained), _calibration(_shown(trained, list(traces)), windows))
     ops = ops_of(buffer)
@@ -122,12 +130,7 @@ def fitted(card: PolarityCard, shown: Shown, logits: Mapping[str, Floats]) -> Po
     toward = np.concatenate([signs[who] * logits[who] for who in shown])  # the label's direction
     toward = toward[np.isfinite(toward)]
     count = max(int(np.isfinite(one).sum()) for one in signs.values())
-    target = (count + 1) / (count + 2)
-    losses = [
-        float(np.mean(target * np.logaddexp(0, -toward / t) + (1 - target) * np.logaddexp(0, toward / t)))
-        for t in TEMPERATURES
-    ]
-    card = replace(card, temperature=round(float(TEMPERATURES[np.argmin(losses)]), 3))
+    card = replace(card, temperature=temperature(toward, (count + 1) / (count + 2)))
     told = {who: motions(shown[who], up(logits[who], card)) for who in shown}
     fits = takewhile(lambda t: all(_right(one, t) for one in told.values()), reversed(THRESHOLDS))
     return replace(card, threshold=min(fits, default=THRESHOLDS[-1]))
@@ -188,6 +191,9 @@ def _text(path: Path, card: PolarityCard) -> str:
             )
     for who in metrics["int8"]:
         costs = [metrics[kind][who]["at_coverage"]["accuracy"] for kind in ("float", "int8")]
+        if None in costs:
+            rows.append(f"{who}: no onset of a known first motion, so what int8 costs there is not known")
+            continue
         cost = costs[0] - costs[1]
         verdict = "within" if cost <= ACCURACY_COST else "MORE THAN"
         rows.append(

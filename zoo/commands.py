@@ -3,8 +3,9 @@
 import sys
 from importlib import import_module
 
-POLARITY = ("polarity", "attention", "ross", "joint", "attention2d")
-"""Networks that tell first motions, by the names that edge-train takes; the first is the station's."""
+STATION = "polarity"
+POLARITY = (STATION, "attention", "ross", "joint", "attention2d")
+"""Networks that tell first motions, by the names that edge-train takes; `STATION`: the station's."""
 
 
 def _main(command: str, module: str) -> int:

@@ -20,7 +20,7 @@ from edge.model import Network
 from edge.pick import Phase, Pick, parse_time
 from zoo.data.seisbench import read_rows, read_traces
 from zoo.evaluate_polarity import evaluate_polarity
-from zoo.runner import TOGETHER, batched
+from zoo.runner import MODELS, TOGETHER, batched
 from zoo.scores import scoring
 from zoo.scores.continuous import Span, clipped
 from zoo.scores.measure import (
@@ -35,8 +35,6 @@ from zoo.scores.pickfile import PickTraces, read_records, read_station_picks, st
 from zoo.scores.report import report
 from zoo.scores.scoring import Comparison
 
-MODELS = (".tflite", ".keras")
-"""File name endings of models; a .tflite has its card beside it."""
 TASKS = ("picking", "polarity")
 PICK_THRESHOLD = scoring.THRESHOLDS[0]
 """Models pick from here up, so that every threshold above can be scored from one run."""

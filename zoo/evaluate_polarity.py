@@ -15,11 +15,11 @@ from edge.model import load_model
 from edge.polarity import Reader, load_polarity, up
 from zoo.data.seisbench import Trace, read_traces
 from zoo.polarity.onsets import at_labels, at_picks, labelled, logits_of, motions, nearest, onset_of
+from zoo.runner import MODELS
 from zoo.scores.pickfile import read_trace_motions
 from zoo.scores.polarity import Motions, by_snr, curve, measured
 from zoo.scores.polarity_report import polarity_report
 
-MODELS = (".tflite", ".keras")
 TOLD = 0.5
 """Threshold of a file of picks: whoever made it has decided what is unknown."""
 

@@ -7,6 +7,7 @@ from typing import get_args
 from zoo.commands import POLARITY
 from zoo.data.first_motions import READERS
 from zoo.polarity.compact import Attention
+from zoo.polarity_runs import LAST
 
 LEARNING_RATE = {"polarity": 2e-3}
 LOSS = {"polarity": "binary_crossentropy"}
@@ -64,8 +65,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--patience", type=int, default=20, help="epochs without a better one (default 20)")
     parser.add_argument(
-        "--monitor", default="val_accuracy", metavar="NAME",
-        help="what chooses the best epoch: loss, accuracy, val_loss, val_accuracy (default); last, the last",
+        "--monitor", default="val_accuracy", choices=("val_accuracy", "val_loss", "accuracy", "loss", LAST),
+        help="what chooses the best epoch (default val_accuracy); last, the last",
     )  # fmt: skip
     parser.add_argument(
         "--mode", choices=("auto", "min", "max"), default="auto",

@@ -1,4 +1,4 @@
-"""The checkpoints of polarity training, its curve, and the temperature of its probabilities."""
+"""The checkpoints of polarity training and its curve."""
 
 import json
 from argparse import Namespace
@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.card import card_path
 from edge.polarity import PolarityCard
@@ -49,24 +48,21 @@ class PolarityCheckpoint(keras.callbacks.Callback):
         return f"training on {data}; dev {self._card.training['dev']}"
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        line = {"epoch": epoch + 1, **{key: round(float(value), 5) for key, value in (logs or {}).items()}}
-        if self._args.monitor != LAST and self._args.monitor not in line:
-            raise ValueError(f"--monitor {self._args.monitor}: there are {', '.join(line)}")
+        """ValueError, and nothing is written, for a loss that is no number: no later epoch would have one."""
+        line: dict[str, float] = {"epoch": epoch + 1}
+        for key, value in (logs or {}).items():  # of several outputs Keras says which one is accurate
+            line[key.replace("polarity_accuracy", "accuracy")] = round(float(value), 5)
+        if not np.isfinite(list(line.values())).all():
+            raise ValueError(f"the loss of epoch {epoch + 1} is no number: lower --learning-rate")
         value = line["epoch"] if self._args.monitor == LAST else self._sign * line[self._args.monitor]
         if value > max(self._values(), default=-np.inf):
             card_path(self._run.best).write_text(self._card.to_json())
-            self._save(self._run.best)
-        self._save(self._run.last)
+            self._run.save(self.model, self._run.best)
+        self._run.save(self.model, self._run.last)
         with self._run.log.open("a") as log:
             log.write(json.dumps(line) + "\n")
         draw(self._run)
         self.model.stop_training = self.patient_no_more
-
-    def _save(self, path: Any) -> None:
-        """In one step, so that an interruption leaves the old file or the new one."""
-        partial = path.with_suffix(".partial.keras")
-        self.model.save(partial)
-        partial.replace(path)
 
 
 def draw(run: Run) -> None:
@@ -82,12 +78,3 @@ def draw(run: Run) -> None:
         axis.grid(alpha=0.3)
         axis.legend()
     figure.savefig(run.folder / "curve.png", dpi=110)
-
-
-def temperature(logits: NDArray[np.float64], up: NDArray[np.floating[Any]]) -> float:
-    """By which logits (n,) are to be divided so that they fit what was up (n,) best, after Guo et al. (2017):
-    the least cross-entropy of 0.2 to 20."""
-    tried = np.geomspace(0.2, 20.0, 401)
-    z = logits[:, None] / tried
-    loss = np.logaddexp(0.0, -z) * up[:, None] + np.logaddexp(0.0, z) * (1 - up[:, None])
-    return round(float(tried[np.argmin(loss.mean(axis=0))]), 3)

@@ -17,10 +17,10 @@ from firmware_bridge.packet import Packet, Stream
 from zoo.data.seisbench import Trace
 from zoo.scores.scoring import TracePick
 
+MODELS = (".tflite", ".keras")
+"""File name endings of models, each with its card beside it."""
 FLOAT_PEAK = 2.0**23
 """Traces in physical units are scaled to this peak: a 24-bit digitizer at full scale."""
-
-
 TOGETHER = 64
 """Traces picked at a time: in batches that a network likes, of samples that memory holds."""
 Item = TypeVar("Item")

@@ -40,6 +40,12 @@ class Run:
                 command = begun.training["command"]
                 raise ValueError(f"{self.folder} holds another run ({command}); name another --run")
 
+    def save(self, model: keras.Model, path: Path) -> None:
+        """In one step, so that an interruption leaves the old file or the new one."""
+        partial = path.with_suffix(".partial.keras")
+        model.save(partial)
+        partial.replace(path)
+
     def history(self) -> list[dict[str, float]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
 
@@ -57,19 +63,13 @@ class Checkpoint(keras.callbacks.Callback):
         traces = sum(self._card.training["data"].values())
         return f"{traces} training traces, {len(self._dev)} dev traces"
 
-    def _save(self, path: Path) -> None:
-        """In one step, so that an interruption leaves the old file or the new one."""
-        partial = path.with_suffix(".partial.keras")
-        self.model.save(partial)
-        partial.replace(path)
-
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         scores = self._dev(self.model)
         best_before = max((line["score"] for line in self._run.history()), default=-1.0)
         if scores["score"] > best_before:
             card_path(self._run.best).write_text(self._card.to_json())
-            self._save(self._run.best)
-        self._save(self._run.last)
+            self._run.save(self.model, self._run.best)
+        self._run.save(self.model, self._run.last)
         line = {"epoch": epoch + 1, **{k: round(float(v), 5) for k, v in {**(logs or {}), **scores}.items()}}
         with self._run.log.open("a") as log:
             log.write(json.dumps(line) + "\n")

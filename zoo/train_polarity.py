@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edge.polarity import PolarityCard
+from zoo.commands import STATION
 from zoo.data.first_motions import (
     REACH,
     READERS,
@@ -23,9 +24,10 @@ from zoo.data.first_motions import (
     split_of,
 )
 from zoo.data.motion_batches import FARTHEST, LEAD, Batch, Batches, Group, fixed, group_of
+from zoo.polarity.temperature import temperature
 from zoo.polarity.training import Form, form
 from zoo.polarity_options import command, parse
-from zoo.polarity_runs import PolarityCheckpoint, temperature
+from zoo.polarity_runs import PolarityCheckpoint
 from zoo.runs import Run
 
 SHARES = {"analyst": 0.2, "automatic": 0.25, "taught": 0.55, "unknown": 0.3}
@@ -95,7 +97,7 @@ class Windows(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         rng = np.random.default_rng((self._args.seed, self._epoch, index))
         batch = self._batches.batch(rng, self._args.batch)
-        return self._shape.x(batch), self._shape.y(batch)
+        return self._shape.x(batch.windows), self._shape.y(batch)
 
     def on_epoch_end(self) -> None:
         self._epoch += 1
@@ -107,8 +109,12 @@ def prepare(args: Namespace, shape: Form) -> tuple[PolarityCard, Batches, Batch]
         raise ValueError("--epochs, --steps, --batch and --patience must be at least 1")
     if not 0 <= args.synthetic <= 1:
         raise ValueError("--synthetic is a share, 0..1")
-    if args.unknown == "class" and args.network == "polarity":
+    if args.unknown == "class" and args.network == STATION:
         raise ValueError("the network polarity has no class for unknown motions: leave out --unknown class")
+    try:
+        keras.losses.get(args.loss)
+    except ValueError as error:  # of several lines
+        raise ValueError(f"--loss {args.loss}: Keras has no loss of that name") from error
     examples = read(args, shape.input)
     train = split_of(examples, "train")
     dev = [one for one in split_of(examples, "dev") if one.up is not None and one.quality != "automatic"]
@@ -118,7 +124,7 @@ def prepare(args: Namespace, shape: Form) -> tuple[PolarityCard, Batches, Batch]
     counts = {name: len(group.up) for name, group in groups.items()}
     noise = noise_of(args, shape, train)
     card = PolarityCard(
-        name=f"polarity-{args.network}" if args.network != "polarity" else "polarity",
+        name=f"polarity-{args.network}" if args.network != STATION else STATION,
         task="polarity",
         licence="MIT",
         input=shape.input,
@@ -161,12 +167,12 @@ def main(arguments: list[str] | None = None) -> int:
             card, batches, dev = prepare(args, shape)
             run.open(card)
             model = begin(args, run, shape)
-            checkpoint = PolarityCheckpoint(run, card, args)
+            train(args, model, shape, batches, dev, PolarityCheckpoint(run, card, args))
+            finish(run, card, shape, dev)
         except (OSError, ValueError) as error:
-            print(f"edge-train: {error}", file=sys.stderr)
+            told = " ".join(str(error).splitlines())  # Keras says some in several
+            print(f"edge-train: {told}", file=sys.stderr)
             return 2
-        train(args, model, shape, batches, dev, checkpoint)
-        finish(run, card, shape, dev)
     except KeyboardInterrupt:
         kept = len(run.history())
         print(f"edge-train: interrupted; the same command goes on after epoch {kept}", file=sys.stderr)
@@ -190,7 +196,7 @@ def train(
             Windows(batches, shape, args, done),
             initial_epoch=done,
             epochs=args.epochs,
-            validation_data=(shape.x(dev), shape.y(dev)),
+            validation_data=(shape.x(dev.windows), shape.y(dev)),
             callbacks=[checkpoint],
             shuffle=False,  # batches are random as they are
             verbose=1 if sys.stdout.isatty() else 2,
@@ -200,9 +206,8 @@ def train(
 def finish(run: Run, card: PolarityCard, shape: Form, dev: Batch) -> None:
     """Writes into the card of the best epoch the temperature that makes its probabilities fit dev."""
     model = keras.saving.load_model(run.best, compile=False)
-    outputs = model.predict(shape.x(dev), verbose=0)
-    prob = np.clip(shape.probability(outputs).astype(np.float64), 1e-7, 1 - 1e-7)
-    fitted = replace(card, temperature=temperature(np.log(prob / (1 - prob)), dev.up))
+    logits = shape.logits(model.predict(shape.x(dev.windows), verbose=0))
+    fitted = replace(card, temperature=temperature(logits, dev.up))
     run.best.with_suffix(".json").write_text(fitted.to_json())
     print(json.dumps({"temperature": fitted.temperature}), flush=True)
 

@@ -168,6 +168,45 @@ def test_a_dev_split_without_directions_is_refused_and_the_old_model_stays(weigh
     assert (tmp_path / "polarity.tflite").read_bytes() == b"the old one"
 
 
+def moved(data, folder, p_sample):
+    """The same data with the labels of the dev split elsewhere."""
+    folder.mkdir()
+    (folder / "waveforms.hdf5").symlink_to(data / "waveforms.hdf5")
+    with (data / "metadata.csv").open(newline="") as old, (folder / "metadata.csv").open("w") as new:
+        for line in old:
+            new.write(line.replace(f",{ONSET},", f",{p_sample},") if ",dev," in line else line)
+    return folder
+
+
+def test_a_dev_split_of_which_nothing_can_be_shown_is_refused(data, weights, tmp_path, capsys):
+    early = moved(data, tmp_path / "early", 10)
+    line = refuse(capsys, "--weights", weights, "--data", early, "--out", tmp_path)
+    assert "none has its whole window" in line
+    assert not (tmp_path / "polarity.tflite").exists()
+
+
+def test_onsets_that_the_picker_does_not_find_leave_what_int8_costs_there_open(
+    data, weights, converted, tmp_path, capsys, monkeypatch
+):
+    ready = (converted / "polarity.tflite").read_bytes()
+    monkeypatch.setattr("convert.polarity.to_int8", lambda model, calibration: ready)
+    quiet = moved(data, tmp_path / "quiet", ONSET // 2)
+    command = ["--weights", weights, "--data", quiet, "--out", tmp_path]
+    assert cli.main(["--int8", "polarity", *map(str, command)]) == 0
+    report = capsys.readouterr().out
+    assert "\npicker: no onset of a known first motion" in report
+    assert "where 0.8 and more are told" in report  # at the analyst's onsets
+
+
+def test_a_full_size_network_is_refused_by_name(data, weights, tmp_path, capsys):
+    big = tmp_path / "best.keras"
+    big.write_bytes(weights.read_bytes())
+    card = replace(CARD, name="polarity-ross", training={"network": "ross"})
+    card_path(big).write_text(card.to_json())
+    line = refuse(capsys, "--weights", big, "--data", data, "--out", tmp_path)
+    assert "best.keras is polarity-ross: the station's network, polarity, alone can be converted" in line
+
+
 def test_missing_weights_are_named(data, tmp_path, capsys):
     line = refuse(capsys, "--weights", tmp_path / "absent.keras", "--data", data, "--out", tmp_path)
     assert "no model at" in line

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from motion_data import ONSET, write_motions
 
-from edge.polarity import DEFAULT_POLARITY
+from edge.card import card_path
+from edge.polarity import DEFAULT_POLARITY, PolarityCard, PolarityInput
 from zoo.evaluate import main
 from zoo.scores.polarity import THRESHOLDS, Motions, by_snr, confusion, curve, interval, point, reliability
 
@@ -78,6 +79,21 @@ def test_the_shipped_model_at_the_analysts_onsets_and_the_pickers_own(data, tmp_
     assert (analyst["shown"], own["shown"]) == (8, 8)
     for scores in (analyst, own):
         assert scores["told"] == scores["right"] >= 4
+
+
+def test_a_full_size_network_is_scored_as_the_shipped_one_is(data, tmp_path):
+    pytest.importorskip("keras", reason="the host side needs the [host] extra")
+    from zoo.polarity import attention2d
+
+    path = tmp_path / "best.keras"
+    attention2d.build().save(path)
+    spec = PolarityInput(100.0, 400, 200, 1.0, {"name": "max-abs"})
+    training = {"network": "attention2d"}
+    card = PolarityCard("polarity-attention2d", "polarity", "MIT", spec, 1.0, 0.75, training=training)
+    card_path(path).write_text(card.to_json())
+    evaluated(path, "--data", data, "--split", "dev", "--out", tmp_path)
+    onsets = json.loads((tmp_path / "metrics.json").read_text())["onsets"]
+    assert [scores["shown"] for scores in onsets.values()] == [8, 8]
 
 
 @pytest.mark.parametrize(

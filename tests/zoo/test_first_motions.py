@@ -173,6 +173,16 @@ def test_instance_is_read_for_pickers_too(instance):
     assert all(trace.quality == "analyst" and trace.s_unlabelled for trace in traces)
 
 
+def test_a_training_trace_that_shares_seconds_with_another_split_is_left_out(pnw):
+    metadata, splits = pnw / "comcat_metadata.csv", ("train", "dev", "train")
+    with metadata.open(newline="") as file:
+        rows = [row | {"split": split} for row, split in zip(csv.DictReader(file), splits, strict=True)]
+    rows[1]["trace_start_time"] = rows[0]["trace_start_time"].replace(":59.", ":00.")
+    _table(metadata, rows)
+
+    assert [example.event for example in READERS["pnw"](pnw, SPEC)] == ["uw1", "uw2"]
+
+
 def test_a_layout_that_was_not_asked_for_is_named(pnw):
     with pytest.raises(ValueError, match="layout of PNW, not of INSTANCE"):
         list(READERS["ins"](pnw, SPEC))

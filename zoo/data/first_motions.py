@@ -32,9 +32,10 @@ SCSN_SIGNS = {0: 1, 1: -1}
 @dataclass(frozen=True, slots=True)
 class PolarityExample:
     """One onset. `vertical` (2·REACH,) at 100 Hz behind the station's high-pass, the onset at sample REACH,
-    zeros where the record does not reach, in half precision, which has eleven bits however small a number is.
-    `up`: the probability that the first motion is up, or None where nobody said, or said that it cannot be
-    told: a missing label, no third kind of motion. `told`: whether somebody looked and could not tell."""
+    zeros where the record does not reach, in half precision, which has eleven bits down to 6e-5 of the
+    largest. `up`: the probability that the first motion is up, or None where nobody said, or said that it
+    cannot be told: a missing label, no third kind of motion. `told`: whether somebody looked and could not
+    tell."""
 
     name: str
     source: str

@@ -27,6 +27,7 @@ def translate(row: Row) -> Row:
         "split": row.get("split") or split_by(row["event_id"]),
         "source": "pnw",
         "source_id": row["event_id"],
+        "trace_npts": row.get("trace_npts") or "15001",
         "trace_category": "earthquake",
         "label_quality": "analyst",
         "trace_sampling_rate_hz": row.get("trace_sampling_rate_hz") or "100",

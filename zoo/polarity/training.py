@@ -31,15 +31,15 @@ class Form(Protocol):
 
     def compile(self, model: keras.Model, loss: str, rate: float, steps: int) -> None: ...
 
-    def x(self, batch: Batch) -> NDArray[np.float32]:
-        """The windows as the network takes them."""
+    def x(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Normalised windows (n, window) as the network takes them."""
         ...
 
     def y(self, batch: Batch) -> Arrays:
         """What its outputs should be."""
         ...
 
-    def probability(self, outputs: Arrays) -> NDArray[np.float32]:
+    def logits(self, outputs: Arrays) -> NDArray[np.float32]:
         """Of up against down (n,), from its outputs."""
         ...
 
@@ -64,15 +64,14 @@ class Compact:
         chosen = keras.losses.BinaryCrossentropy(from_logits=True) if loss == "binary_crossentropy" else loss
         model.compile(cosine_adamw(rate, steps), loss=chosen, metrics=[accuracy], jit_compile=False)
 
-    def x(self, batch: Batch) -> NDArray[np.float32]:
-        return batch.windows[:, None, :, None]
+    def x(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        return windows[:, None, :, None]
 
     def y(self, batch: Batch) -> Arrays:
         return {"up": batch.up[:, None]}
 
-    def probability(self, outputs: Arrays) -> NDArray[np.float32]:
-        logit = np.clip(outputs["up"][:, 0], -50.0, 50.0)
-        return np.asarray(1 / (1 + np.exp(-logit)), np.float32)
+    def logits(self, outputs: Arrays) -> NDArray[np.float32]:
+        return np.asarray(outputs["up"][:, 0], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +94,8 @@ class Published:
             keras.optimizers.Adam(rate), loss=losses, metrics={"polarity": ["accuracy"]}, jit_compile=False
         )
 
-    def x(self, batch: Batch) -> NDArray[np.float32]:
-        return batch.windows[..., None]
+    def x(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        return windows[..., None]
 
     def y(self, batch: Batch) -> Arrays:
         told = 1 - batch.unknown
@@ -105,9 +104,9 @@ class Published:
             target["onset"] = curve(batch)
         return target
 
-    def probability(self, outputs: Arrays) -> NDArray[np.float32]:
-        up, down = outputs["polarity"][:, 0], outputs["polarity"][:, 1]
-        return np.asarray(up / np.maximum(up + down, 1e-30), np.float32)
+    def logits(self, outputs: Arrays) -> NDArray[np.float32]:
+        up, down, _ = np.log(np.maximum(outputs["polarity"], 1e-30)).T
+        return np.asarray(up - down, np.float32)
 
 
 def curve(batch: Batch) -> NDArray[np.float32]:
