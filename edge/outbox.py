@@ -285,12 +285,12 @@ class Outbox:
         facts = dict(db.execute("SELECT name, value FROM fact").fetchall())
         last, age_s = max(last or 0, released or 0), max(born_s or 0.0, seen_s or 0.0)
         installation, dropped = facts.get("installation", self.installation), facts.get("dropped", 0)
-        if self._next == 1:
+        if installation != self.installation:
             db.execute("DELETE FROM sink WHERE seen_s < ?", (age_s - self._max_age_s,))
-        elif installation != self.installation:
-            shift = max(last, self._next - 1)
-            self._put_behind(db, shift, age_s)
-            last += shift
+            if self._next > 1:
+                shift = max(last, self._next - 1)
+                self._put_behind(db, shift, age_s)
+                last += shift
         places = dict(db.execute("SELECT name, released FROM sink").fetchall())
         db.execute("INSERT OR IGNORE INTO fact VALUES ('installation', ?)", (installation,))
         total = self.dropped + (dropped if installation != self.installation else 0)
