@@ -1,6 +1,8 @@
 """Picks on their way upstream, in a file that survives the process, the power and the network."""
 
 import errno
+import itertools
+import os
 import secrets
 import sqlite3
 import threading
@@ -58,9 +60,10 @@ class Outbox:
     runs, by a clock that nobody sets. A sink that is no longer asked for is waited for as long.
 
     A file that cannot be written (full, read-only) costs durability and nothing else: picks wait in memory,
-    go out from there, and are written with the next that can be. A damaged file is put aside as
-    `PATH.corrupt` and a new one begun. `report` gets a line for each of these. Methods may be called from
-    any thread.
+    go out from there, and are written with the next that can be. If it can be opened only then, what earlier
+    runs left in it goes out after them. A damaged file is put aside as `PATH.corrupt` (then `.corrupt-1`, …),
+    what it held is counted as dropped, and a new one begun. `report` gets a line for each of these. Methods
+    may be called from any thread.
 
     `dropped`: picks dropped since the file began. `problem`: what keeps picks from the disk now.
     `installation`: 8 hex digits that tell this outbox from that of any other station.
@@ -88,7 +91,9 @@ class Outbox:
         self._count = 0  # of picks in the file
         self._unsaved: deque[tuple[float, Entry]] = deque()  # picks that are not, with their birth
         self._released: dict[str, int] = {}
+        self._given: set[str] = set()  # sinks of this run
         self._to_save: set[str] = set()  # sinks whose place in the file is behind
+        self._closed = False
         self._changed = threading.Condition()
         self._db: sqlite3.Connection | None = None
         try:
@@ -112,6 +117,7 @@ class Outbox:
         """The place up to which the sink has let go. A new one gets what is added from now on."""
         with self._changed:
             released = self._released.setdefault(sink, self._next - 1)
+            self._given.add(sink)
             self._to_save.add(sink)
             self._save("NORMAL")
             return released
@@ -121,6 +127,7 @@ class Outbox:
         with self._changed:
             self._unsaved.append((self._now_s(), Entry(self._next, pick)))
             self._next += 1
+            self._to_save |= self._given  # still given, however long their links are down
             self._save("FULL")
             if len(self._unsaved) > self._max_picks:
                 least = next((one for one in self._unsaved if one[1].pick.phase == "S"), self._unsaved[0])
@@ -150,6 +157,9 @@ class Outbox:
             if seq > self._released[sink]:
                 self._released[sink] = seq
                 self._to_save.add(sink)
+                gone = min(self._released.values())
+                while self._unsaved and self._unsaved[0][1].seq <= gone:
+                    self._unsaved.popleft()
                 self._save("NORMAL")
 
     def depth(self, after: int) -> int:
@@ -166,13 +176,17 @@ class Outbox:
             return int(saved) + sum(entry.seq > after for _, entry in self._unsaved)
 
     def close(self) -> None:
-        """Tries a last time to write what waits in memory, and says what is lost."""
+        """Tries a last time to write what waits in memory, and says what is lost. From then on nothing is
+        written: a courier may still be busy when the file is another process's."""
         with self._changed:
+            if self._closed:
+                return
             if self._unsaved:
                 self._save("FULL")
             if self._unsaved:
                 self._report(f"outbox {self._path}: {len(self._unsaved)} picks could not be written")
             self._disconnect()
+            self._closed = True
 
     def _now_s(self) -> float:
         return self._monotonic() - self._began_s
@@ -184,12 +198,17 @@ class Outbox:
                 query = "SELECT seq, body FROM pick WHERE seq > ? ORDER BY seq LIMIT ?"
                 rows = self._db.execute(query, (after, limit)).fetchall()
                 found = [Entry(seq, Pick.from_json(body.decode())) for seq, body in rows]
+        except sqlite3.OperationalError as error:
+            self._fail(error)
+            return []  # not the later ones from memory: whoever takes them has passed over these
         except (sqlite3.DatabaseError, ValueError) as error:  # ValueError: damaged within a text
             self._put_aside(str(error))  # what can no longer be read must not keep the others from going out
         found += [entry for _, entry in self._unsaved if entry.seq > after]
         return found[:limit]
 
     def _save(self, synchronous: str) -> None:
+        if self._closed:
+            return
         if not self._saved(synchronous) and self._db is None and self.problem is None:
             self._saved(synchronous)  # into the file that was begun in place of a damaged one
 
@@ -263,19 +282,33 @@ class Outbox:
         """What the file knows of earlier runs, unless this run began it."""
         count, last, born_s = db.execute("SELECT count(*), max(seq), max(born_s) FROM pick").fetchone()
         released, seen_s = db.execute("SELECT max(released), max(seen_s) FROM sink").fetchone()
-        self._count = count
         facts = dict(db.execute("SELECT name, value FROM fact").fetchall())
-        if self._next > 1 and facts.get("installation", self.installation) != self.installation:
-            raise sqlite3.OperationalError("it holds picks of an earlier run, which a restart takes up")
-        self.dropped = max(self.dropped, facts.get("dropped", 0))
-        self.installation = facts.get("installation", self.installation)
-        db.execute("INSERT OR IGNORE INTO fact VALUES ('installation', ?)", (self.installation,))
-        if self._next > 1:
-            return
-        self._next = max(last or 0, released or 0) + 1
-        self._began_s -= max(born_s or 0.0, seen_s or 0.0)  # age goes on from there
-        db.execute("DELETE FROM sink WHERE seen_s < ?", (self._now_s() - self._max_age_s,))
-        self._released |= dict(db.execute("SELECT name, released FROM sink").fetchall())
+        last, age_s = max(last or 0, released or 0), max(born_s or 0.0, seen_s or 0.0)
+        installation, dropped = facts.get("installation", self.installation), facts.get("dropped", 0)
+        if installation != self.installation:
+            db.execute("DELETE FROM sink WHERE seen_s < ?", (age_s - self._max_age_s,))
+            if self._next > 1:
+                shift = max(last, self._next - 1)
+                self._put_behind(db, shift, age_s)
+                last += shift
+        places = dict(db.execute("SELECT name, released FROM sink").fetchall())
+        db.execute("INSERT OR IGNORE INTO fact VALUES ('installation', ?)", (installation,))
+        total = self.dropped + (dropped if installation != self.installation else 0)
+        if total > dropped:
+            db.execute("INSERT OR REPLACE INTO fact VALUES ('dropped', ?)", (total,))
+        if self._next == 1:
+            self._began_s -= age_s  # age goes on from there
+        self.installation, self.dropped, self._count = installation, total, count
+        self._next = max(self._next, last + 1)
+        self._released = places | self._released
+
+    def _put_behind(self, db: sqlite3.Connection, shift: int, age_s: float) -> None:
+        """Picks of an earlier run, found when this one has given out places: they go out after its own, to
+        every sink again."""
+        with db:
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("UPDATE pick SET seq = seq + ?, born_s = born_s - ?", (shift, age_s))
+            db.execute("UPDATE sink SET released = 0, seen_s = seen_s - ?", (age_s,))
 
     def _disconnect(self) -> None:
         if self._db:
@@ -303,10 +336,12 @@ class Outbox:
 
     def _put_aside(self, why: str) -> None:
         self._disconnect()
-        aside = self._path.with_name(f"{self._path.name}.corrupt")
+        names = (f"{self._path}.corrupt{-n or ''}" for n in itertools.count())
+        aside = Path(next(name for name in names if not os.path.exists(name)))
         self._report(f"outbox {self._path}: damaged ({why}); kept as {aside.name}, a new one is begun")
         with suppress(OSError):  # on a read-only disk it stays, and is tried again
             self._path.replace(aside)
             Path(f"{self._path}-wal").replace(f"{aside}-wal")
+        self.dropped += self._count
         self._count = 0
         self._to_save = set(self._released)

@@ -23,6 +23,18 @@ def last_words(picks: Collection[Pick]) -> set[Key]:
     return {(*key, update) for key, update in last.items()}
 
 
+def missing(due: Collection[Pick], stored: Collection[Key]) -> set[Key]:
+    """The last words on picks of which neither that nor a later one is stored."""
+    held = {(station, id_): update for station, id_, update in stored}
+    return {key for key in last_words(due) if held.get(key[:2], -1) < key[2]}
+
+
+def unexpected(possible: Collection[Pick], stored: Collection[Key]) -> int:
+    """How many rows are stored again under one id, or are no pick that there can be."""
+    known = {(pick.station, pick.id, pick.update) for pick in possible}
+    return len(stored) - len({key[:2] for key in stored if key in known})
+
+
 class EdgeCollect:
     """A process of `edge-collect` on a broker, its SQLite store in `folder`."""
 
@@ -42,10 +54,10 @@ class EdgeCollect:
             except sqlite3.OperationalError:
                 return []  # its tables are just being made
 
-    def wait(self, expected: set[Key], seconds: float) -> list[Key]:
-        """What is stored once all that is expected is there, or after so long."""
+    def wait(self, due: Collection[Pick], seconds: float) -> list[Key]:
+        """What is stored once the last words on these picks are there, or after so long."""
         deadline_s = monotonic() + seconds
-        while not expected <= set(rows := self.rows()) and monotonic() < deadline_s:
+        while missing(due, rows := self.rows()) and monotonic() < deadline_s:
             sleep(0.1)
         return rows
 

@@ -7,7 +7,6 @@ Every function does one of them and returns how often, and the picks that the co
 import resource
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from unittest import mock
 
 from benchmarks.uplink.broker import Broker
 from benchmarks.uplink.line import Network
+from benchmarks.uplink.record import printed, replay, straight_replay, write_record
 from edge.pick import Pick
 from edge.uplink import Uplink
 from edge.vitals import Vitals
@@ -31,11 +31,10 @@ _PACE_S = 0.01
 
 @dataclass
 class Site:
-    """Where a fault happens. `url` is the broker through `network`. `picks`: those of the straight replay of
-    `record`."""
+    """Where a fault happens. `url` is the broker through `network`. `picks`: those of a straight replay.
+    `possible`: picks that may arrive, as edge-pick has them in the outbox before it prints them."""
 
     folder: Path
-    record: Path
     picks: Sequence[Pick]
     broker: Broker
     network: Network
@@ -43,6 +42,7 @@ class Site:
     kills: int
     random: Random
     said: list[str] = field(default_factory=list)
+    possible: list[Pick] = field(default_factory=list)
 
     @contextmanager
     def uplink(
@@ -75,33 +75,26 @@ def none(site: Site) -> tuple[int, list[Pick]]:
 
 
 def station_killed(site: Site) -> tuple[int, list[Pick]]:
-    """kill -9 of edge-pick, at any moment"""
-    command = [sys.executable, "-m", "edge.cli", "--replay", site.record, "--early", "--json"]
-    command += ["--uplink", site.url, "--outbox", site.folder / "outbox"]
-    out = site.folder / "printed.jsonl"
-
-    def start() -> "subprocess.Popen[bytes]":
-        with out.open("ab") as printed, (site.folder / "edge-pick.log").open("ab") as log:
-            return subprocess.Popen(command, stdout=printed, stderr=log)
-
-    began_s = time.monotonic()
-    start().wait()
-    whole_s = time.monotonic() - began_s
-    for _ in range(site.kills):
-        process = start()
-        time.sleep(site.random.uniform(0, whole_s))
-        process.kill()
-        process.wait()
-        with out.open("ab") as printed:
-            printed.write(b"\n")  # ends a line that was cut short
-    start().wait()
-    printed_picks = []
-    for line in out.read_text().splitlines():
-        try:
-            printed_picks.append(Pick.from_json(line))
-        except ValueError:
-            continue  # cut short
-    return site.kills, [*site.picks, *printed_picks]
+    """kill -9 of edge-pick, at any moment, every other time with the network cut"""
+    due = []
+    for n in range(1, site.kills + 1):
+        record = write_record(site.folder / "record.mseed", day=n)
+        began_s = time.monotonic()
+        site.possible += straight_replay(record)
+        whole_s = time.monotonic() - began_s
+        if n % 2:
+            site.network.cut()
+        else:
+            site.network.mend()
+        command = [*replay(record), "--uplink", site.url, "--outbox", site.folder / "outbox"]
+        with (site.folder / "out").open("wb") as out, (site.folder / "edge-pick.log").open("ab") as log:
+            process = subprocess.Popen(command, stdout=out, stderr=log)
+            time.sleep(site.random.uniform(0, whole_s))
+            process.kill()
+            process.wait()
+        due += printed((site.folder / "out").read_bytes())
+    site.network.mend()
+    return site.kills, due
 
 
 def broker_killed(site: Site) -> tuple[int, list[Pick]]:

@@ -1,6 +1,7 @@
 """A broker that is not the one it says it is."""
 
 import subprocess
+from pathlib import Path
 
 from benchmarks.uplink.broker import free_port
 from benchmarks.uplink.faults import DEPLOY, STATION, Site
@@ -11,7 +12,7 @@ from edge.pick import Pick
 def wrong_certificate(site: Site) -> tuple[int, list[Pick]]:
     """the broker shows a certificate of somebody else first: refused, nothing sent"""
     for name in ("ours", "theirs"):
-        script = [DEPLOY / "make-certificates.sh", site.folder / name, "127.0.0.1", STATION]
+        script: list[str | Path] = [DEPLOY / "make-certificates.sh", site.folder / name, "127.0.0.1", STATION]
         subprocess.run(script, check=True)
     ours = site.folder / "ours"
 

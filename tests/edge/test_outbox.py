@@ -1,12 +1,13 @@
 """A pick that was added is there after a kill, a full disk or a damaged file, until every sink has let go."""
 
+import os
 import resource
 import signal
 import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 import pytest
@@ -85,6 +86,40 @@ def disk_full_at(n_bytes):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
+
+
+@contextmanager
+def no_file_to_be_opened_but_one():
+    """SQLite, which needs two, opens none."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@contextmanager
+def unreadable(path):
+    """Reading the open file fails, as it does on a disk with a loose plug."""
+    (number,) = (n for n in map(int, os.listdir("/proc/self/fd")) if at(n) == str(path))
+    kept, writable = os.dup(number), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(writable, number)
+    try:
+        yield
+    finally:
+        os.dup2(kept, number)
+        os.close(kept)
+        os.close(writable)
+
+
+def at(descriptor):
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except FileNotFoundError:
+        return None
 
 
 @settings(max_examples=40)
@@ -206,6 +241,43 @@ def test_old_ones_are_dropped_by_running_time(path, lines):
     outbox.close()
 
 
+def test_a_sink_whose_link_is_down_for_long_keeps_its_place(path, lines):
+    clock = Hours()
+    outbox = Outbox(path, lines.append, max_age_s=30 * DAY_S, monotonic=clock)
+    outbox.register("down")
+    for day in range(1, 32):
+        clock.s = day * DAY_S
+        outbox.add(numbered(day))
+    outbox.close()
+    clock.s = 0.0
+    outbox = Outbox(path, lines.append, max_age_s=30 * DAY_S, monotonic=clock)
+    assert outbox.register("down") == 0
+    outbox.add(numbered(32))
+    assert ids(outbox.due(0, 100)) == list(range(1, 33))
+    assert outbox.dropped == 0
+    outbox.close()
+
+
+def test_a_sink_no_longer_given_is_waited_for_as_long(path, lines):
+    clock = Hours()
+    outbox = Outbox(path, lines.append, max_age_s=30 * DAY_S, monotonic=clock)
+    outbox.register("given")
+    outbox.register("gone")
+    outbox.add(numbered(1))
+    for day in (29, 31):
+        outbox.close()
+        outbox = Outbox(path, lines.append, max_age_s=30 * DAY_S, monotonic=clock)
+        outbox.register("given")
+        clock.s = day * DAY_S
+        outbox.add(numbered(day))
+        outbox.release("given", outbox.due(0, 100)[-1].seq)
+        assert (1 in ids(outbox.due(0, 100))) == (day == 29)
+    outbox.close()
+    outbox = Outbox(path, lines.append, max_age_s=30 * DAY_S, monotonic=clock)
+    assert outbox.register("gone") == 3  # as a new one
+    outbox.close()
+
+
 def test_a_full_disk_loses_nothing_while_the_station_runs(path, lines):
     outbox = Outbox(path, lines.append)
     place = outbox.register("sink")
@@ -234,6 +306,89 @@ def test_a_disk_that_is_full_from_the_start_is_waited_for(path, lines):
         assert ids(outbox.due(place, 10)) == [1]
         outbox.close()
     assert "1 picks could not be written" in lines[-1]
+
+
+def test_what_all_have_let_go_of_does_not_stay_in_memory(path, lines):
+    path.parent.mkdir()
+    with disk_full_at(0):
+        outbox = Outbox(path, lines.append, max_picks=3)
+        for sink in ("slow", "fast"):
+            outbox.register(sink)
+        for n in range(1, 10):
+            outbox.add(numbered(n))
+            outbox.release("fast", n)
+            assert ids(outbox.due(n - 1, 10)) == [n]
+            outbox.release("slow", n)
+            assert outbox.depth(0) == 0
+        outbox.close()
+    assert outbox.dropped == 0
+    assert not any("could not be written" in line for line in lines)
+
+
+@pytest.mark.parametrize("recovers", ["while it runs", "at its end"])
+def test_picks_of_an_earlier_run_go_out_when_the_disk_recovers(path, lines, recovers):
+    outbox = Outbox(path, lines.append, max_picks=100)
+    outbox.register("sink")
+    outbox.register("gone")
+    for n in range(1, 4):
+        outbox.add(numbered(n))
+    name = outbox.installation
+    outbox.close()
+    with no_file_to_be_opened_but_one():
+        outbox = Outbox(path, lines.append)
+        place = outbox.register("sink")
+        outbox.add(numbered(4))
+        outbox.add(numbered(5))
+        (first, _) = outbox.due(place, 10)
+        assert ids([first]) == [4]
+        outbox.release("sink", first.seq)
+        assert outbox.problem
+    if recovers == "while it runs":
+        outbox.add(numbered(6))
+        assert outbox.problem is None
+        assert ids(outbox.due(first.seq, 10)) == [5, 6, 1, 2, 3]
+        assert outbox.depth(first.seq) == 5
+    outbox.close()
+    assert not any("could not be written" in line for line in lines)
+    outbox = Outbox(path, lines.append)
+    left = [5, 6, 1, 2, 3] if recovers == "while it runs" else [5, 1, 2, 3]
+    place = outbox.register("sink")
+    entries = outbox.due(place, 10)
+    assert ids(entries) == left
+    outbox.add(numbered(7))
+    assert ids(outbox.due(entries[-1].seq, 10)) == [7]
+    assert outbox.depth(place) == len(left) + 1
+    assert (outbox.installation, outbox.dropped) == (name, 0)
+    outbox.close()
+
+
+def test_a_closed_one_stays_closed(path, lines):
+    outbox = Outbox(path, lines.append)
+    outbox.register("late")
+    outbox.add(PICK)
+    outbox.close()
+    outbox.release("late", 1)
+    successor = Outbox(path, lines.append)  # nobody else has it open
+    assert ids(successor.due(successor.register("late"), 10)) == [int(PICK.id, 16)]
+    successor.close()
+
+
+def test_a_file_that_cannot_be_read_for_a_moment_is_kept(path, lines):
+    outbox = Outbox(path, lines.append)
+    outbox.register("sink")
+    for n in range(1, 151):  # more than SQLite keeps in memory
+        outbox.add(replace(numbered(n), model="x" * 20_000))
+    outbox.close()
+    outbox = Outbox(path, lines.append)
+    place = outbox.register("sink")
+    with unreadable(path):
+        assert outbox.due(place, 1000) == []
+        assert "disk I/O error" in outbox.problem
+    assert ids(outbox.due(place, 1000)) == list(range(1, 151))
+    outbox.add(numbered(151))
+    assert outbox.problem is None
+    outbox.close()
+    assert not path.with_name("outbox.sqlite.corrupt").exists()
 
 
 def test_memory_ends_too(path, lines):
@@ -271,6 +426,22 @@ def test_a_damaged_file_is_put_aside(path, lines, damage):
     assert path.with_name("outbox.sqlite.corrupt").stat().st_size >= len(spoilt[damage])
     assert any("outbox.sqlite.corrupt" in line for line in lines)
     assert ids(Outbox(path, lines.append).due(0, 10)) == [100]
+
+
+def test_what_is_put_aside_is_counted_and_kept(path, lines):
+    outbox = Outbox(path, lines.append)
+    for n in range(3):
+        place = outbox.register("sink")
+        outbox.add(numbered(n))
+        outbox.close()
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("UPDATE pick SET body = ?", (f"no pick {n}".encode(),))
+        outbox = Outbox(path, lines.append)
+        assert outbox.due(place, 10) == []
+        assert outbox.dropped == n + 1
+    outbox.close()
+    kept = [path.with_name(f"outbox.sqlite.corrupt{end}") for end in ("", "-1", "-2")]
+    assert [b"no pick %d" % n in file.read_bytes() for n, file in enumerate(kept)] == [True] * 3
 
 
 def test_two_processes_do_not_share_one(path, lines):
