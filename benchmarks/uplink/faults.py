@@ -78,7 +78,7 @@ def station_killed(site: Site) -> tuple[int, list[Pick]]:
     """kill -9 of edge-pick, at any moment, every other time with the network cut"""
     due = []
     for n in range(1, site.kills + 1):
-        record = write_record(site.folder / "record.mseed", day=n)
+        record = write_record(site.folder / f"record-{n}.mseed", day=n)
         began_s = time.monotonic()
         site.possible += straight_replay(record)
         whole_s = time.monotonic() - began_s

@@ -58,11 +58,12 @@ def test_killed_at_random_nothing_printed_is_lost(broker, tmp_path):
     chance = Random(0)
     collector = Collector(broker.port)
     network = Network(broker.port)
-    url, outbox, record = f"mqtt://127.0.0.1:{network.port}", tmp_path / "outbox", tmp_path / "record.mseed"
-    command = [sys.executable, "-m", "edge.cli", "--replay", record, "--early", "--json"]
+    url, outbox = f"mqtt://127.0.0.1:{network.port}", tmp_path / "outbox"
     possible, seen = {}, {}
     for day in range(KILLS):
+        record = tmp_path / f"record-{day}.mseed"
         write_record(record, day)
+        command = [sys.executable, "-m", "edge.cli", "--replay", record, "--early", "--json"]
         straight = printed(subprocess.run(command, check=True, capture_output=True).stdout)
         possible |= straight
         if day % 2:
