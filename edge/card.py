@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from math import ceil, inf
@@ -92,15 +93,11 @@ class Card:
     def from_json(cls, text: str | bytes) -> "Card":
         """CardError names the first key that is missing or wrong."""
         fields = card_fields(text, CARD_VERSION)
-        try:
+        with fitting():
             fields["input"] = InputSpec(**fields["input"])
             fields["cells"] = CellSpec(**fields["cells"])
             fields["stream"] = StreamSpec(**fields["stream"])
             card = cls(**fields)
-        except KeyError as error:
-            raise CardError(f"the card lacks the key {error}") from error
-        except TypeError as error:
-            raise CardError(f"the card does not fit this version: {error}") from error
         card.check()
         return card
 
@@ -165,6 +162,17 @@ def card_fields(text: str | bytes, version: int) -> dict[str, Any]:
     if not isinstance(fields, dict) or fields.pop("card", None) != version:
         raise CardError(f"the card's key 'card' must be {version}, the version this program reads")
     return fields
+
+
+@contextmanager
+def fitting() -> Iterator[None]:
+    """CardError where a card's fields are not those of its class."""
+    try:
+        yield
+    except KeyError as error:
+        raise CardError(f"the card lacks the key {error}") from error
+    except TypeError as error:
+        raise CardError(f"the card does not fit this version: {error}") from error
 
 
 def must(key: str, value: object, fits: bool, rule: str) -> None:

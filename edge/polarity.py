@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.backend import Backend, Description, LiteRT
-from edge.card import CardError, InputSpec, above_zero, card_fields, must, read_card_by, whole
+from edge.card import CardError, InputSpec, above_zero, card_fields, fitting, must, read_card_by, whole
 from edge.model import MODELS, dequantise, quantise
 from edge.pick import Polarity
 from edge.preprocess import Window
@@ -78,13 +78,9 @@ class PolarityCard:
     def from_json(cls, text: str | bytes) -> "PolarityCard":
         """CardError names the first key that is missing or wrong."""
         fields = card_fields(text, CARD_VERSION)
-        try:
+        with fitting():
             fields["input"] = PolarityInput(**fields["input"])
             card = cls(**fields)
-        except KeyError as error:
-            raise CardError(f"the card lacks the key {error}") from error
-        except TypeError as error:
-            raise CardError(f"the card does not fit this version: {error}") from error
         card.check()
         return card
 

@@ -11,25 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from some_pick import PICK
 
 from benchmarks.uplink.broker import Broker
 from edge.pick import NS, Pick
 
 PATIENCE_S = 120
-PICK = Pick(
-    id="0123456789abcdef",
-    station="XX.TEST.00",
-    channels=("HHZ", "HHN", "HHE"),
-    phase="P",
-    time_ns=1_700_000_000 * NS,
-    prob=0.9,
-    sigma=0.05,
-    snr_db=20.0,
-    amp=1234.0,
-    clock="gnss",
-    latency_s=4.2,
-    model="lppn@01234567",
-)
 
 
 def picks_of(number: int, station: str = "XX.TEST.00") -> list[Pick]:

@@ -5,24 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from some_pick import PICK
 
 from edge.pick import NS, Pick
 from edge.sinks.lines import FileSink, LineSink
 
-PICK = Pick(
-    id="0123456789abcdef",
-    station="XX.TEST.00",
-    channels=("HHZ", "HHN", "HHE"),
-    phase="P",
-    time_ns=1_700_000_000 * NS,
-    prob=0.9,
-    sigma=0.05,
-    snr_db=20.0,
-    amp=1234.0,
-    clock="gnss",
-    latency_s=4.2,
-    model="lppn@01234567",
-)
 PICKS = [replace(PICK, id=f"{n:016x}", time_ns=PICK.time_ns + n * NS) for n in range(5)]
 DEV_FULL = Path("/dev/full")
 

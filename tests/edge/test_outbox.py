@@ -13,24 +13,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from some_pick import PICK
 
 from edge.outbox import Outbox, OutboxError
-from edge.pick import NS, Pick
 
-PICK = Pick(
-    id="0123456789abcdef",
-    station="XX.TEST.00",
-    channels=("HHZ", "HHN", "HHE"),
-    phase="P",
-    time_ns=1_700_000_000 * NS,
-    prob=0.9,
-    sigma=0.05,
-    snr_db=20.0,
-    amp=1234.0,
-    clock="gnss",
-    latency_s=4.2,
-    model="lppn@01234567",
-)
 DAY_S = 86_400.0
 ADD_UNTIL_KILLED = """
 import sys

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import some_pick
 
 from edge.outbox import Outbox
-from edge.pick import NS, Pick
 from edge.sinks.address import AddressError
 from edge.uplink import Uplink
 from edge.vitals import Vitals
@@ -24,20 +24,7 @@ from benchmarks.uplink.broker import Broker
 from benchmarks.uplink.line import Network
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-PICK = Pick(
-    id="0123456789abcdef",
-    station="XX.TEST.",
-    channels=("HHZ", "HHN", "HHE"),
-    phase="P",
-    time_ns=1_700_000_000 * NS,
-    prob=0.9,
-    sigma=0.05,
-    snr_db=20.0,
-    amp=1234.0,
-    clock="gnss",
-    latency_s=4.2,
-    model="lppn@01234567",
-)
+PICK = replace(some_pick.PICK, station="XX.TEST.")
 PICKS = [replace(PICK, id=f"{n:016x}") for n in range(60)]
 
 
