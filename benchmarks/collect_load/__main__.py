@@ -158,8 +158,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "",
         table(rows),
         "",
-        "Command: `python -m benchmarks.collect_load`. The receiver has one core; the broker, the stations "
-        "and the database share what there is. Delays are from sending to commit.",
+        f"Command: `python -m benchmarks.collect_load{' --postgres URL' if args.postgres else ''}`. The "
+        "receiver has one core; the broker, the stations and the database share what there is. Delays are "
+        "from sending to commit.",
         "",
     ]
     print("\n".join(said))
