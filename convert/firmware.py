@@ -211,7 +211,6 @@ def _answers(prefix: str, card: Card) -> Iterator[str]:
         if card.stream.early:
             yield f"#define {prefix}_EARLY_{phase} {_literal(card.stream.early[phase])}"
         yield f"#define {prefix}_SIGMA_S_{phase} {_literal(card.sigma_s[phase])}"
-        yield f"#define {prefix}_BIAS_S_{phase} ({_literal(card.bias_s[phase])}) /* to be taken off */"
 
 
 def _literal(value: float | str) -> str:

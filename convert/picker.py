@@ -16,7 +16,7 @@ from convert.edgetpu import refusals
 from convert.forms import as_stream, as_windows
 from convert.graph import multiplications, ops_of
 from convert.operating import operating_points
-from convert.verify import onset_bias, verify
+from convert.verify import verify
 from edge.card import Card, card_path
 from edge.model import Network, load_model
 from edge.pick import Phase, Pick
@@ -68,8 +68,6 @@ def convert_picker(args: Namespace, weights: Path, out: Path, command: str) -> s
         candidate = Path(folder) / f"{args.network}.tflite"
         candidate.write_bytes(buffer)
         quiet = not sys.stderr.isatty()
-        card_path(candidate).write_text(card.to_json())
-        card = replace(card, bias_s=onset_bias(load_model(candidate), args.data[0], "train", quiet))
         card_path(candidate).write_text(card.to_json())
         network = load_model(candidate)
         verification = verify(form.float_, network, args.data[0], "dev", quiet)

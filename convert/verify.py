@@ -20,7 +20,6 @@ from zoo.scores.rates import Rates
 from zoo.scores.scoring import Comparison, TracePick
 
 PICK_THRESHOLD = 0.05
-BIAS_THRESHOLD = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +120,6 @@ def picked(network: Network, folder: Path, split: str, quiet: bool) -> dict[Phas
         labels += map(scoring.labels_of, some)
         picks |= trace_picks(network, some, PICK_THRESHOLD)
     return {phase: scoring.compare(labels, picks, phase) for phase in PHASES}
-
-
-def onset_bias(network: Network, folder: Path, split: str, quiet: bool) -> dict[Phase, float]:
-    """By phase how late the network's onsets are in the middle: the median of pick minus label over the
-    labels of a split that it finds within 0.5 s, in seconds; 0 where it finds none."""
-    late = {}
-    for phase, comparison in picked(network, folder, split, quiet).items():
-        nearest = scoring.nearest_residuals(comparison, BIAS_THRESHOLD)
-        found = nearest[~np.isnan(nearest)]
-        late[phase] = round(float(np.median(found)), 4) if len(found) else 0.0
-    return late
 
 
 def verify(float_: Network, int8: Network, folder: Path, split: str, quiet: bool) -> Verification:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.cells import SILENCE, Floats, Peaks, softmax, within_cell
+from edge.coda import Coda
 from edge.early import Early
 from edge.first_motion import FirstMotions, Polariser
 from edge.model import Memory, Network
@@ -51,6 +52,7 @@ class Bank:
         self._peaks = Peaks(card.cells.stride, wanted, separation)
         self._early_peaks = Peaks(card.cells.stride, early, separation) if early else None
         self._early: dict[int, Early] = {}
+        self._codas: list[Coda] = []
         self._polariser = polariser
         self._motions: dict[int, FirstMotions] = {}
         corner = card.input.highpass_hz
@@ -73,6 +75,7 @@ class Bank:
         picker = Picker(self._card, partial(self._awake.add, row))
         self._pickers.append(picker)
         self._early[row] = Early(self._peaks.separation)
+        self._codas.append(Coda(self._card.input.rate_hz))
         if self._polariser:
             self._motions[row] = FirstMotions(self._polariser, self._hop)
         return picker
@@ -152,7 +155,8 @@ class Bank:
         for k in np.flatnonzero(self._peaks.likely(asked)).tolist():
             done = self._steps[rows[k]]
             first = done * self._frames - self._delays[-1] - asked.shape[1]
-            found[k] = self._found(self._peaks, pickers[k], first, asked[k], done - hops)
+            peaks = self._found(self._peaks, pickers[k], first, asked[k], done - hops)
+            found[k] = self._codas[rows[k]].kept(peaks)
         if self._early_peaks:
             found = self._with_early(self._early_peaks, rows, pickers, words[:, new:], found)
         return [
@@ -255,8 +259,9 @@ class Bank:
         later ones have not seen enough."""
         first = self._steps[row] * self._frames - self._delays[0] - self._known
         words = np.concatenate([self._words[row], np.tile(SILENCE, (self._peaks.separation, 1))])
-        found = self._early[row].settle(self._found(self._peaks, picker, first, words, self._steps[row]))
-        picks = self._told(row, picker, found)
+        found = self._codas[row].kept(self._found(self._peaks, picker, first, words, self._steps[row]))
+        picks = self._told(row, picker, self._early[row].settle(found))
+        self._codas[row].leave()
         if row in self._motions:
             self._motions[row].leave()
         picker.leave()

@@ -14,8 +14,7 @@ from edge.cells import PHASES, OffsetKind
 from edge.pick import Phase
 from edge.preprocess import BLOCK, normaliser
 
-CARD_VERSION = 2
-MOST_BIAS_S = 0.5
+CARD_VERSION = 3
 
 
 class CardError(ValueError):
@@ -58,9 +57,8 @@ class StreamSpec:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What is known of a model. `thresholds`, `sigma_s` (standard deviation of onsets, seconds) and `bias_s`
-    (how late its onsets are, seconds; the picker takes it off) are by phase; `training`, `quantisation` and
-    `metrics` tell how it came to be and what it reaches."""
+    """What is known of a model. `thresholds` and `sigma_s` (standard deviation of onsets, seconds) are by
+    phase; `training`, `quantisation` and `metrics` tell how it came to be and what it reaches."""
 
     name: str
     task: str
@@ -70,7 +68,6 @@ class Card:
     stream: StreamSpec
     thresholds: Mapping[Phase, float]
     sigma_s: Mapping[Phase, float]
-    bias_s: Mapping[Phase, float]
     sha256: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
     quantisation: Mapping[str, Any] = field(default_factory=dict)
@@ -105,7 +102,7 @@ class Card:
         """CardError if a value is of the wrong kind, out of range, or contradicts another."""
         for key in ("name", "task", "licence", "sha256"):
             must(key, getattr(self, key), isinstance(getattr(self, key), str), "a text")
-        for key in ("thresholds", "sigma_s", "bias_s", "training", "quantisation", "metrics"):
+        for key in ("thresholds", "sigma_s", "training", "quantisation", "metrics"):
             must(key, getattr(self, key), isinstance(getattr(self, key), Mapping), "an object")
         must("task", self.task, self.task == "picking", "picking")
         rate, corner, stride = self.input.rate_hz, self.input.highpass_hz, self.cells.stride
@@ -148,9 +145,6 @@ class Card:
             must(f"thresholds.{phase}", threshold, fits, "between 0 and 1")
             fits = sigma is not None and above_zero(sigma)
             must(f"sigma_s.{phase}", sigma, fits, "a number of seconds above 0")
-            bias = self.bias_s.get(phase)
-            fits = isinstance(bias, (int, float)) and abs(bias) <= MOST_BIAS_S
-            must(f"bias_s.{phase}", bias, fits, f"a number of seconds within ± {MOST_BIAS_S:g}")
 
 
 def card_fields(text: str | bytes, version: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ ids of the picks are made here.
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,11 +168,10 @@ class Picker:
         self._segments.popleft()
         self._begin()
 
-    def found(self, peak: Onset, due: int) -> Found:
+    def found(self, onset: Onset, due: int) -> Found:
         """What the world sees of an onset in the segment in hand, of which no more than `due` samples had to
-        be heard; the model's bias is taken off."""
+        be heard."""
         card = self._card
-        onset = replace(peak, sample=peak.sample - card.bias_s[peak.phase] * self._rate)
         heard = min(due, self._heard)
         anchor = self._anchor(onset.sample)
         stream = anchor.stream

@@ -23,7 +23,6 @@ CARD = Card(
     stream=StreamSpec(hop=128, delays=[0, 16], separation_s=1.0),
     thresholds={"P": 0.5, "S": 0.5},
     sigma_s={"P": 0.01, "S": 0.01},
-    bias_s={"P": 0.0, "S": 0.0},
     sha256="0" * 64,
 )
 

@@ -68,7 +68,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and log")
     parser.add_argument(
         "--weights", type=Path, metavar="FILE",
-        help="begin with these, e.g. zoo/weights/lppn.keras, to adapt the picker to a network of your own",
+        help="begin with these, e.g. zoo/weights/lppn.keras, to adapt the picker to a network of your own; "
+        "of a narrower network (-n), begin as it is and learn more",
     )  # fmt: skip
     parser.add_argument(
         "--distil", type=Path, metavar="FILE",

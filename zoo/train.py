@@ -4,6 +4,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import keras
 
@@ -20,6 +21,7 @@ from zoo.network import load_keras
 from zoo.options import NORMALISATIONS, command, network, parse
 from zoo.pickers.lppn import LPPNConfig, build, describe
 from zoo.pickers.stream import memory
+from zoo.pickers.widen import widen
 from zoo.runs import Checkpoint, Run
 
 SHARES = {"analyst": 0.33, "correlation": 0.12, "consensus": 0.22, "automatic": 0.10, "noise": 0.23}
@@ -59,7 +61,6 @@ def prepare(args: Namespace) -> tuple[Card, Mixer, DevScore]:
         stream=StreamSpec(8 * config.S, config.answered, 1.0, memory(config) if config.causal else None),
         thresholds={"P": 0.3, "S": 0.3},
         sigma_s={"P": 0.1, "S": 0.1},
-        bias_s={"P": 0.0, "S": 0.0},
         training={
             "network": describe(config),
             "command": command(args),
@@ -77,8 +78,9 @@ def prepare(args: Namespace) -> tuple[Card, Mixer, DevScore]:
         if not card_path(args.weights).is_file():
             raise FileNotFoundError(f"no card beside {args.weights}; best.keras of a run has one")
         base = Card.from_json(card_path(args.weights).read_text())
-        begun = describe(LPPNConfig(**base.training["network"]))
-        if (begun, base.input) != (describe(config), card.input):
+        begun = LPPNConfig(**base.training["network"])
+        alike = (describe(replace(begun, n=config.n)), base.input) == (describe(config), card.input)
+        if not alike or begun.n > config.n:
             raise ValueError(f"{args.weights} is of another network or input than this command line asks for")
         card.training["from"] = base.training
     stores = {folder: trace_store(folder, args.teachers, card.input, args.cache) for folder in args.data}
@@ -143,7 +145,7 @@ def begin(args: Namespace, run: Run, card: Card) -> keras.Model:
         # Not load_model: a saved optimizer has forgotten what weight decay spares.
         model.load_weights(run.last)
     elif args.weights:
-        model.set_weights(load_keras(args.weights).model.get_weights())
+        widen(model, load_keras(args.weights).model, args.seed)
     return model
 
 

@@ -48,7 +48,6 @@ class Detector(ByWindow):
             stream=StreamSpec(hop=256, delays=[768 // STRIDE], separation_s=1.0),
             thresholds={"P": 0.5, "S": 0.5},
             sigma_s={"P": 0.1, "S": 0.1},
-            bias_s={"P": 0.0, "S": 0.0},
         )  # fmt: skip
         self._steps = 2 ** (bits - 1) - 1
 

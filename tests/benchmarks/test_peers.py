@@ -91,7 +91,6 @@ class Doubter:
         stream=StreamSpec(hop=128, delays=[24], separation_s=1.0),
         thresholds={"P": 0.9, "S": 0.9},
         sigma_s={"P": 0.1, "S": 0.1},
-        bias_s={"P": 0.0, "S": 0.0},
     )
 
 

@@ -60,7 +60,7 @@ def test_int8_answers_like_the_float_network(int8, small, windows, tmp_path):
         name="small", task="picking", licence="MIT",
         input=InputSpec(100.0, config.T, None, {"name": "max-abs"}),
         cells=CellSpec(config.S, config.offset), stream=StreamSpec(512, [0], 1.0),
-        thresholds={"P": 0.5, "S": 0.5}, sigma_s={"P": 0.1, "S": 0.1}, bias_s={"P": 0.0, "S": 0.0},
+        thresholds={"P": 0.5, "S": 0.5}, sigma_s={"P": 0.1, "S": 0.1},
         sha256=hashlib.sha256(int8).hexdigest(), quantisation={"dtype": "int8"},
     )  # fmt: skip
     card_path(path).write_text(card.to_json())

@@ -128,7 +128,6 @@ class Riser(ByWindow):
             stream=StreamSpec(hop=128, delays=[0, 24], separation_s=1.0),
             thresholds={"P": 0.6, "S": 0.6},
             sigma_s={"P": 0.1, "S": 0.1},
-            bias_s={"P": 0.0, "S": 0.0},
         )
 
     def infer(self, window: Any) -> tuple[Any, Any]:

@@ -31,7 +31,6 @@ def card_of(highpass_hz=1.0, normalisation="max-abs", hop=HOP, offset="linear"):
         stream=StreamSpec(hop, [0, 48], 1.0),
         thresholds={"P": 0.3, "S": 0.3},
         sigma_s={"P": 0.1, "S": 0.1},
-        bias_s={"P": 0.0, "S": 0.0},
     )  # fmt: skip
 
 

@@ -78,9 +78,20 @@ def test_a_run_can_begin_with_the_weights_of_another(tiny_run, edge_train, tmp_p
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-def test_weights_of_another_network_are_refused(tiny_run, edge_train, tmp_path, capsys):
-    assert edge_train(tmp_path / "run", "--weights", tiny_run / "best.keras", "-n", 5) == 2
+@pytest.mark.parametrize("other", [("-n", 3), ("--highpass", 2)])
+def test_weights_of_another_network_are_refused(tiny_run, edge_train, tmp_path, capsys, other):
+    assert edge_train(tmp_path / "run", "--weights", tiny_run / "best.keras", *other) == 2
     assert "another network or input" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_wider_run_begins_as_the_narrower_one_ended(tiny_run, edge_train, tmp_path):
+    weights = ("--weights", tiny_run / "best.keras", "-n", 5)
+    assert edge_train(tmp_path / "run", *weights, "--learning-rate", 1e-12) == 0
+    narrow, wide = (load_keras(run / "best.keras") for run in (tiny_run, tmp_path / "run"))
+    assert wide.card.training["from"] == narrow.card.training
+    x = np.random.default_rng(0).normal(size=(2, 1, narrow.card.input.window, 3)).astype(np.float32)
+    for name, said in narrow.model.predict_on_batch(x).items():
+        np.testing.assert_allclose(wide.model.predict_on_batch(x)[name], said, atol=0.05)
 
 
 def test_a_distilled_run_learns_what_the_other_network_says(tiny_run, edge_train, tmp_path):

@@ -146,7 +146,6 @@ def import_published(path: Path, S: int) -> tuple[keras.Model, Card]:
         stream=StreamSpec(hop=8 * S, delays=config.answered, separation_s=1.0),
         thresholds={"P": 0.3, "S": 0.3},
         sigma_s={"P": 0.1, "S": 0.1},
-        bias_s={"P": 0.0, "S": 0.0},
         training={"network": describe(config), "weights": path.name},
     )
     return model, card
