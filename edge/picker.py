@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.block import Block
 from edge.card import Card
 from edge.cells import Onset
 from edge.pick import NS, Pick, pick_id
 from edge.polarity import PolarityInput, cut
 from edge.preprocess import Window
-from edge.timeline import Block
 from firmware_bridge.packet import Clock, Stream
 
 NOISE_S = (3.0, 0.3)

@@ -9,13 +9,15 @@ import numpy as np
 
 from edge.archive import that_go_together
 from edge.bank import Bank
+from edge.block import Block
+from edge.components import component_slots
 from edge.first_motion import Polariser
 from edge.model import Network
 from edge.pick import NS, Phase, Pick
 from edge.picker import Picker
 from edge.resample import check_rate
 from edge.timekeeper import ClockStep, Timekeeper
-from edge.timeline import Block, Timeline, component_slots
+from edge.timeline import Timeline
 from firmware_bridge.packet import Packet, Stream
 
 Report = Callable[[str], None]

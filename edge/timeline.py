@@ -7,9 +7,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.block import Block
+from edge.components import component_slots
 from edge.resample import Resampler, check_rate, same_rate
+from edge.timeline_stats import TimelineStats
 from edge.track import Piece, Track, finite_runs
-from firmware_bridge.packet import COMPONENT_ORDER, Clock, Packet, Stream
+from firmware_bridge.packet import Packet, Stream
 
 _S = 1_000_000_000
 
@@ -18,87 +21,6 @@ _SET_BACK_NS = 5 * _S
 
 _TOGETHER_S = 5.0
 """Channels that begin within so much are waited for; a later one is taken in when its data begin."""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Consecutive samples of one instrument at the model's rate.
-
-    `stream`: exactly three channel codes in Z, N, E (or Z, 1, 2) order, "" where the component is
-    absent or silent. `start_ns`: int64 UTC nanoseconds of the first sample. `samples`: (n, 3) counts,
-    zeros where a component is absent. `starts_segment`: the first block of all or after a break; what
-    came before does not connect, so downstream state must be reset. `sigma_s`: standard error of
-    `start_ns` where known.
-    """
-
-    stream: Stream
-    start_ns: int
-    samples: NDArray[np.float64]
-    clock: Clock
-    starts_segment: bool
-    sigma_s: float | None = None
-
-
-@dataclass(slots=True)
-class TimelineStats:
-    """What the time line had to break or drop. Samples are counted per channel, at the input rate.
-
-    `gaps`, `gap_s`: breaks with time missing, and the seconds missing in all. `overlap_samples`: came
-    twice, at the head of a packet that also brought news. `out_of_order_packets`, `_samples`: entirely in
-    the past. `invalid_samples`: NaN or infinite. `partial_samples`: good, but dropped because another
-    channel began later, or because they came too late or at another rate to join the others.
-    `clock_steps`: how often it started over because the packets' clock was set anew. `events`: one line
-    per break, for the caller to drain; the oldest fall out after 100.
-    """
-
-    gaps: int = 0
-    gap_s: float = 0.0
-    overlap_samples: int = 0
-    out_of_order_packets: int = 0
-    out_of_order_samples: int = 0
-    invalid_samples: int = 0
-    partial_samples: int = 0
-    clock_steps: int = 0
-    events: deque[str] = field(default_factory=lambda: deque(maxlen=100))
-
-    def summary(self) -> str | None:
-        """One line of what is not zero; None where nothing was broken or dropped."""
-        parts = [
-            (self.gaps, f"gaps: {self.gaps} ({self.gap_s:.3f} s missing)"),
-            (self.overlap_samples, f"overlapping samples: {self.overlap_samples}"),
-            (
-                self.out_of_order_packets,
-                f"packets out of order: {self.out_of_order_packets} ({self.out_of_order_samples} samples)",
-            ),
-            (self.invalid_samples, f"NaN or infinite samples: {self.invalid_samples}"),
-            (self.partial_samples, f"samples dropped without the other channels: {self.partial_samples}"),
-            (self.clock_steps, f"clock set anew: {self.clock_steps}"),
-        ]
-        return "; ".join(text for count, text in parts if count) or None
-
-
-def component_slots(channels: Sequence[str]) -> tuple[str, str, str]:
-    """Channel codes of one instrument in Z, N, E (or Z, 1, 2) order, "" where a component is absent.
-
-    The last letter decides. Z is the vertical; beside it N, 1 or X come before E, 2, 3 or Y, and a
-    borehole's Z, 2, 3 keep that order. Without a Z, a set of three is taken in order (1, 2, 3: as on
-    borehole arrays, 1 is the vertical), one or two are horizontals, and a single code of any other
-    letter (hydrophone) counts as vertical. ValueError unless there are one to three different codes.
-    """
-    if not 1 <= len(channels) <= 3 or len(set(channels)) < len(channels) or "" in channels:
-        raise ValueError(f"an instrument has one to three different channels, not {','.join(channels)}")
-    order = {letter: rank for rank, letter in enumerate(COMPONENT_ORDER)}
-    codes = sorted(channels, key=lambda code: (order.get(code[-1], len(order)), code))
-    if len(codes) == 3:
-        return codes[0], codes[1], codes[2]
-    first_is_horizontal = codes[0][-1] in "NE12XY"
-    vertical = "" if first_is_horizontal else codes[0]
-    horizontal = codes if first_is_horizontal else codes[1:]
-    if len(horizontal) == 2:
-        return vertical, horizontal[0], horizontal[1]
-    if horizontal and horizontal[0][-1] in "E23Y":
-        return vertical, "", horizontal[0]
-    return vertical, horizontal[0] if horizontal else "", ""
 
 
 @dataclass(slots=True, eq=False)

@@ -5,10 +5,10 @@ from itertools import pairwise
 import numpy as np
 
 from edge.bank import Bank
+from edge.block import Block
 from edge.card import Card, CellSpec, InputSpec, StreamSpec
 from edge.model import due, moved_on
 from edge.pick import NS
-from edge.timeline import Block
 from firmware_bridge.packet import Stream
 
 STREAM = Stream("XX", "TEST", "00", ("EHZ", "EHN", "EHE"))

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from spikes import CARD, RATE, START_NS, SpikeNetwork, blocks_of, run
 
 from edge.bank import Bank
+from edge.block import Block
 from edge.first_motion import Polariser
 from edge.pick import NS
 from edge.polarity import PolarityCard, PolarityInput
-from edge.timeline import Block
 from firmware_bridge.packet import Stream
 from firmware_bridge.synthetic import synthetic_earthquake
 

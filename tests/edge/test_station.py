@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.block import Block
 from edge.pick import NS
 from edge.station import FLAT_S, FlatWatch, Station
-from edge.timeline import Block
 from firmware_bridge.packet import Packet, Stream, TimeMark
 from firmware_bridge.synthetic import synthetic_earthquake
 

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from edge.block import Block
+from edge.components import component_slots
 from edge.resample import resample
-from edge.timeline import Block, Timeline, component_slots
+from edge.timeline import Timeline
 from firmware_bridge.packet import Clock, Packet, Stream
 
 S = 1_000_000_000

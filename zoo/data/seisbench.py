@@ -19,8 +19,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.components import component_slots
 from edge.pick import Phase, Polarity
-from edge.timeline import component_slots
 from zoo.data.hinet import hinet_tables
 from zoo.data.instance import instance_tables
 from zoo.data.pnw import pnw_tables

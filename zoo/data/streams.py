@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.archive import open_archive
+from edge.block import Block
 from edge.card import InputSpec
 from edge.pick import NS
 from edge.preprocess import highpassed
-from edge.timeline import Block, Timeline
+from edge.timeline import Timeline
 from zoo.data.labels import Arrival
 from zoo.data.records import Record
 from zoo.scores.continuous import PeerPick
