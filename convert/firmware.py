@@ -13,6 +13,7 @@ from convert.micro import Arena, smallest_arena
 from edge.backend import TensorSpec
 from edge.card import Card
 from edge.cells import PHASES
+from edge.coda import CODA_S, SURE_P
 from edge.model import load_model
 
 A_LINE = 16
@@ -206,6 +207,8 @@ def _answers(prefix: str, card: Card) -> Iterator[str]:
     yield f"#define {prefix}_DELAY_COUNT {len(card.stream.delays)}"
     yield f"#define {prefix}_DELAYS {{{', '.join(map(str, card.stream.delays))}}} /* cells */"
     yield f"#define {prefix}_SEPARATION_S {_literal(card.stream.separation_s)} /* closer onsets are one */"
+    yield f"#define {prefix}_CODA_S {_literal(CODA_S)} /* after an S a less likely one is its coda, */"
+    yield f"#define {prefix}_SURE_P {_literal(SURE_P)} /* unless a P of this probability is between them */"
     for phase in PHASES:
         yield f"#define {prefix}_THRESHOLD_{phase} {_literal(card.thresholds[phase])}"
         if card.stream.early:

@@ -12,6 +12,7 @@ pytest.importorskip("ai_edge_litert", reason="convert reads models by the schema
 
 from convert import cli
 from edge.card import card_path
+from edge.coda import CODA_S
 from edge.model import load_model, model_path
 
 NETWORKS = pytest.mark.parametrize("name", ["lppn-tiny", "lppn", "lppn-large"])
@@ -26,7 +27,7 @@ int main(void) {{
         return 1;
     printf("%s %s %d %d %d %d %d %d\\n", {P}_IDENTITY, {P}_SHA256, {P}_HOP, {P}_STRIDE,
            delays[0], delays[{P}_DELAY_COUNT - 1], {P}_X_ZERO_POINT, {P}_CLS_LENGTH);
-    printf("%.9g %.9g %.9g\\n", {P}_X_SCALE, {P}_THRESHOLD_P, {P}_SIGMA_S_S);
+    printf("%.9g %.9g %.9g\\n", {P}_X_SCALE, {P}_THRESHOLD_P, {P}_CODA_S);
     return fwrite({stem}_model, 1, sizeof {stem}_model, stdout) != {P}_LENGTH;
 }}
 """
@@ -97,7 +98,7 @@ def test_the_array_is_the_model_and_the_header_what_its_card_says(name, tmp_path
     expected = [card.stream.hop, card.cells.stride, first, last, x.zero_point, length]
     assert [int(word) for word in whole] == expected
     real = [float(word) for word in numbers.split()]
-    assert real == pytest.approx([x.scale, card.thresholds["P"], card.sigma_s["S"]], rel=1e-6)
+    assert real == pytest.approx([x.scale, card.thresholds["P"], CODA_S], rel=1e-6)
 
 
 @NETWORKS

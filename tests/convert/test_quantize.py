@@ -1,6 +1,7 @@
 """int8 conversion: the same function, integers throughout, the same bytes each time."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from convert.edgetpu import refusals
 from convert.graph import ops_of
 from convert.quantize import to_int8, window_form
 from edge.backend import LiteRT
-from edge.card import Card, CellSpec, InputSpec, StreamSpec, card_path
+from edge.card import Card, CardError, CellSpec, InputSpec, StreamSpec, card_path, read_card
 from edge.model import load_model
 from zoo.network import predict
 
@@ -51,9 +52,10 @@ def test_the_signature_is_x_to_cls_and_ofs(int8, small, tmp_path):
     assert {spec.dtype for spec in (*description.inputs, *description.outputs)} == {"int8"}
 
 
-def test_int8_answers_like_the_float_network(int8, small, windows, tmp_path):
-    """Through the station's own loader; a flipped axis or a swapped output would not correlate."""
-    model, config = small
+@pytest.fixture
+def installed(int8, small, tmp_path):
+    """A network of whole windows as a station has it, with its card."""
+    config = small[1]
     path = tmp_path / "small.tflite"
     path.write_bytes(int8)
     card = Card(
@@ -64,7 +66,23 @@ def test_int8_answers_like_the_float_network(int8, small, windows, tmp_path):
         sha256=hashlib.sha256(int8).hexdigest(), quantisation={"dtype": "int8"},
     )  # fmt: skip
     card_path(path).write_text(card.to_json())
-    network = load_model(path)
+    return path
+
+
+def test_a_card_for_another_window_is_refused_with_both_shapes(installed):
+    card = read_card(installed)
+    longer = replace(card, input=replace(card.input, window=2 * card.input.window))
+    card_path(installed).write_text(longer.to_json())
+    with pytest.raises(CardError) as refused:
+        load_model(installed)
+    assert f"(1, 1, {card.input.window}, 3)" in str(refused.value)
+    assert f"(1, 1, {longer.input.window}, 3)" in str(refused.value)
+
+
+def test_int8_answers_like_the_float_network(installed, small, windows):
+    """Through the station's own loader; a flipped axis or a swapped output would not correlate."""
+    model, _ = small
+    network = load_model(installed)
     expected = {name: out[:, -1] for name, out in predict(model, {"x": np.stack(windows)[:, None]}).items()}
     words = network.step(np.stack(windows), network.begin(len(windows)))
     for k in range(3):

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from edge import backend
 from edge.backend import BackendError, LiteRT, TensorSpec
 from edge.card import CardError, card_path
-from edge.cells import PHASES, softmax
+from edge.cells import softmax
 from edge.model import DEFAULT_MODEL, WindowNetwork, dequantise, load_model, model_path, quantise
 from edge.preprocess import normaliser
 
@@ -114,11 +114,11 @@ def test_what_lies_before_its_memory_does_not_count(name):
 
 @EVERY_MODEL
 def test_silence_is_noise(name):
+    """From the first frame on that answers for a cell."""
     network = load_model(model_path(name))
     words = answers(network, np.zeros((40, 1, network.card.stream.hop, 3), np.float32))
-    prob = softmax(words[..., :3])[:, 0, -1, :, 1:]
-    for k, phase in enumerate(PHASES):
-        assert prob[..., k].max() < network.card.thresholds[phase]
+    final = words[:, 0, -1].reshape(-1, 4)[network.card.stream.delays[-1] :]
+    assert softmax(final[:, :3])[:, 1:].max() < 0.1
 
 
 def test_a_changed_model_is_refused(copy):
@@ -161,17 +161,6 @@ def test_a_card_for_other_heads_is_refused_with_both_shapes(copy, network):
     message = refusal(copy, CardError)
     assert f"(1, {len(delays)}, " in message
     assert f"(1, {len(delays) - 1}, " in message
-
-
-def test_a_card_for_another_window_is_refused_with_both_shapes(tmp_path):
-    for path in (model_path("lppn-large"), card_path(model_path("lppn-large"))):
-        shutil.copy(path, tmp_path)
-    copy = tmp_path / "lppn-large.tflite"
-    window = load_model(copy).card.input.window
-    rewrite(copy, "input", window=2 * window)
-    message = refusal(copy, CardError)
-    assert f"(1, 1, {window}, 3)" in message
-    assert f"(1, 1, {2 * window}, 3)" in message
 
 
 def test_a_card_for_another_dtype_is_refused(copy):
