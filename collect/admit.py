@@ -16,7 +16,7 @@ of a pick. range: a value that no pick has. station: another station than its to
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 PREFIX = "seis/v1"
-NO_LOCATION = "--"
+NO_CODE = "--"
 PAYLOAD_MAX = 4096
 """Bytes; a pick has about 376 (docs/scaling.md)."""
 
@@ -38,13 +38,14 @@ class RefusedError(ValueError):
 
 
 def read_topic(topic: str) -> tuple[str, str]:
-    """Station (NET.STA.LOC, LOC empty for `--`) and last word of a topic. RefusedError if it is not one of
-    ours."""
+    """Station (NET.STA.LOC, NET or LOC empty for `--`) and last word of a topic. RefusedError if it is not
+    one of ours."""
     match = _TOPIC.fullmatch(topic)
     if match is None:
         raise RefusedError("topic", f"topic {topic[:80]!r} is not {PREFIX}/NET/STA/LOC/pick")
     network, station, location, kind = match.groups()
-    return f"{network}.{station}.{'' if location == NO_LOCATION else location}", kind
+    network, location = ("" if code == NO_CODE else code for code in (network, location))
+    return f"{network}.{station}.{location}", kind
 
 
 def admit(topic: str, payload: bytes) -> Pick:

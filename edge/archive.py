@@ -289,7 +289,7 @@ def _records(n: int) -> str:
 
 def _stream(sourceid: str) -> Stream:
     network, station, location, channel = sourceid2nslc(sourceid)
-    if len(channel) != 3:
+    if len(channel) != 3 or "_" in channel:  # "Z" of MiniSEED 2 is Z__ here
         raise ValueError(f"channel {channel} has no three-letter SEED code")
     return Stream(network, station, location, (channel,))
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.cells import SILENCE, Floats, Peaks, softmax, within_cell
-from edge.coda import Coda
+from edge.coda import SURE_P, Coda
 from edge.early import Early
 from edge.first_motion import FirstMotions, Polariser
 from edge.model import Memory, Network
@@ -49,7 +49,10 @@ class Bank:
         self._remembered = card.memory_hops
         separation = max(1, round(card.stream.separation_s * card.input.rate_hz / card.cells.stride))
         wanted = {**card.thresholds, **(thresholds or {})}
-        self._peaks = Peaks(card.cells.stride, wanted, separation)
+        # A sure P tells whether an S is in the coda of another, also where only surer ones are told.
+        self._least_p = wanted["P"] if wanted["P"] > SURE_P else 0.0
+        sought = {**wanted, "P": min(wanted["P"], SURE_P)}
+        self._peaks = Peaks(card.cells.stride, sought, separation)
         self._early_peaks = Peaks(card.cells.stride, early, separation) if early else None
         self._early: dict[int, Early] = {}
         self._codas: list[Coda] = []
@@ -75,7 +78,7 @@ class Bank:
         picker = Picker(self._card, partial(self._awake.add, row))
         self._pickers.append(picker)
         self._early[row] = Early(self._peaks.separation)
-        self._codas.append(Coda(self._card.input.rate_hz))
+        self._codas.append(Coda(self._card.input.rate_hz, self._least_p))
         if self._polariser:
             self._motions[row] = FirstMotions(self._polariser, self._hop)
         return picker

@@ -89,7 +89,7 @@ class Card:
     @classmethod
     def from_json(cls, text: str | bytes) -> "Card":
         """CardError names the first key that is missing or wrong."""
-        fields = card_fields(text, CARD_VERSION)
+        fields = card_fields(text, CARD_VERSION, "picking")
         with fitting():
             fields["input"] = InputSpec(**fields["input"])
             fields["cells"] = CellSpec(**fields["cells"])
@@ -147,14 +147,18 @@ class Card:
             must(f"sigma_s.{phase}", sigma, fits, "a number of seconds above 0")
 
 
-def card_fields(text: str | bytes, version: int) -> dict[str, Any]:
-    """What a card's JSON holds. CardError if it is none, or of another version."""
+def card_fields(text: str | bytes, version: int, task: str) -> dict[str, Any]:
+    """What a card's JSON holds. CardError if it is none, of another task or of another version."""
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CardError(f"the card is not JSON: {error}") from error
+    if isinstance(fields, dict) and fields.get("task", task) != task:
+        raise CardError(f"the card's task is {fields['task']!r:.40}: a model for {task} is needed here")
     if not isinstance(fields, dict) or fields.pop("card", None) != version:
-        raise CardError(f"the card's key 'card' must be {version}, the version this program reads")
+        raise CardError(
+            f"the card's key 'card' must be {version}, the version this program reads: convert the model again"
+        )
     return fields
 
 

@@ -13,10 +13,12 @@ thresholds choose among the same picks."""
 
 class Coda:
     """The final picks of one stream, in order of their onsets, without S in the coda of another.
-    `rate_hz`: of the onsets' samples."""
+    `rate_hz`: of the onsets' samples. `least_p`: probability from which P are told; less likely ones may be
+    among the onsets."""
 
-    def __init__(self, rate_hz: float) -> None:
+    def __init__(self, rate_hz: float, least_p: float = 0.0) -> None:
         self._samples = CODA_S * rate_hz
+        self._least_p = least_p
         self._last: Found | None = None  # the last S that was kept and no P has followed
 
     def kept(self, found: Iterable[Found]) -> list[Found]:
@@ -27,9 +29,12 @@ class Coda:
                 if self._covers(one):
                     continue
                 self._last = one
-            elif one.onset.prob >= SURE_P:
+                kept.append(one)
+                continue
+            if one.onset.prob >= SURE_P:
                 self._last = None
-            kept.append(one)
+            if one.onset.prob >= self._least_p:
+                kept.append(one)
         return kept
 
     def leave(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from edge.reorder import Reorder
+from edge.resample import check_rate
 from edge.source import LineWatch, SerialSource, Source, UdpSource
 from firmware_bridge.detect import Detector
 from firmware_bridge.packet import Packet
@@ -93,9 +94,9 @@ def add_line_arguments(parser: argparse.ArgumentParser, source: argparse._Mutual
         "--protocol", choices=[protocol.name for protocol in PROTOCOLS], metavar="NAME",
         help=f"what the digitizer speaks (default: listen and find out): {names}",
     )  # fmt: skip
-    parser.add_argument("--baud", type=int, help="serial speed (default: listen and find out)")
+    parser.add_argument("--baud", type=_baud, help="serial speed (default: listen and find out)")
     parser.add_argument(
-        "--rate", type=float, help="samples per second, where the wire does not tell (default: measured)"
+        "--rate", type=_rate, help="samples per second, where the wire does not tell (default: measured)"
     )
     parser.add_argument(
         "--columns", type=_columns, metavar="NAME,NAME,…",
@@ -116,6 +117,24 @@ def _identity(text: str) -> tuple[str, str, str]:
             f"{text!r} is not NET.STA.LOC, such as AM.SHED.00 (LOC may be empty)"
         )
     return parts[0], parts[1], parts[2]
+
+
+def _baud(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no speed, such as 115200")
+    return int(text)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error
+    try:
+        check_rate(rate)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return rate
 
 
 def _columns(text: str) -> tuple[str, ...]:

@@ -96,4 +96,8 @@ def _probability(text: str) -> float:
 
 
 def _channels(text: str) -> frozenset[str]:
-    return frozenset(name.strip().upper() for name in text.split(","))
+    names = [name.strip().upper() for name in text.split(",")]
+    for name in names:
+        if name.count(".") not in (0, 3) or not name.rpartition(".")[2]:
+            raise argparse.ArgumentTypeError(f"{name!r} is not a channel: HHZ, or NET.STA.LOC.HHZ")
+    return frozenset(names)

@@ -77,7 +77,7 @@ class PolarityCard:
     @classmethod
     def from_json(cls, text: str | bytes) -> "PolarityCard":
         """CardError names the first key that is missing or wrong."""
-        fields = card_fields(text, CARD_VERSION)
+        fields = card_fields(text, CARD_VERSION, "polarity")
         with fitting():
             fields["input"] = PolarityInput(**fields["input"])
             card = cls(**fields)

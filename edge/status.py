@@ -106,8 +106,11 @@ def _found() -> list[Path]:
 
 def _read(path: Path) -> dict[str, Any]:
     """ValueError if it is no status. One that is no longer written is of a process that died."""
-    status = json.loads(path.read_text())
-    if not isinstance(status, dict):
+    try:
+        status = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: no status ({error})") from error
+    if not isinstance(status, dict) or "state" not in status:
         raise ValueError(f"{path}: no status")
     if time.time() - path.stat().st_mtime > _DEAD_S:
         status["state"] = "gone"

@@ -11,7 +11,7 @@ from edge.block import Block
 from edge.components import component_slots
 from edge.resample import Resampler, check_rate, same_rate
 from edge.timeline_stats import TimelineStats
-from edge.track import Piece, Track, finite_runs
+from edge.track import Piece, Track, are_valid, valid_runs
 from firmware_bridge.packet import Packet, Stream
 
 _S = 1_000_000_000
@@ -58,7 +58,7 @@ class Timeline:
 
     A packet continues its channel when it starts within half an input sample of the end of the packet
     before; the blocks' times follow the packets' own, so a clock that drifts makes no gaps. Anything
-    else starts a new segment: missing time, NaN or infinite samples, another sample rate. Samples that
+    else starts a new segment: missing time, NaN, infinite or huge samples, another sample rate. Samples that
     came before are dropped. Where 5 s of data follow one another from before the newest packet,
     and nothing current comes between, the clock was set back (or had been wrong): the time line starts
     over. In order of start time, as from an archive, repeats begin no earlier than the newest packet.
@@ -117,7 +117,7 @@ class Timeline:
     def _goes_on(self, packet: Packet, start_ns: int, rate: float) -> bool:
         """Whether a packet of all channels is right behind what came before; if so, it waits to be joined."""
         samples, run = packet.samples, self._run
-        if len(samples) == 0 or (samples.dtype.kind == "f" and not np.isfinite(samples).all()):
+        if len(samples) == 0 or (samples.dtype.kind == "f" and not are_valid(samples).all()):
             return False
         end_ns = start_ns + round(len(samples) * _S / rate)
         if run is None:
@@ -227,7 +227,7 @@ class Timeline:
         track.rate = rate
         track.end_ns = start_ns + round(len(samples) * _S / rate)
         track.broken = False
-        runs = finite_runs(samples)
+        runs = valid_runs(samples)
         for first, last in runs:
             start = start_ns + round(first * _S / rate)
             part = samples[first:last]
@@ -306,7 +306,7 @@ class Timeline:
     def _cause(self, tracks: list[Track]) -> str:
         """What broke off those of `tracks` that had invalid samples, for the end of an event's line."""
         codes = [self._slots[track.slot] for track in tracks if track.after_invalid()]
-        return f": NaN or infinite samples in {','.join(codes)}" if codes else ""
+        return f": NaN, infinite or huge samples in {','.join(codes)}" if codes else ""
 
     def _returns_in(self, segment: _Segment) -> list[int]:
         """Input samples until each channel that has come back can join; useless data of it is dropped."""

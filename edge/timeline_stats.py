@@ -10,7 +10,7 @@ class TimelineStats:
 
     `gaps`, `gap_s`: breaks with time missing, and the seconds missing in all. `overlap_samples`: came
     twice, at the head of a packet that also brought news. `out_of_order_packets`, `_samples`: entirely in
-    the past. `invalid_samples`: NaN or infinite. `partial_samples`: good, but dropped because another
+    the past. `invalid_samples`: NaN, infinite or huge. `partial_samples`: good, but dropped because another
     channel began later, or because they came too late or at another rate to join the others.
     `clock_steps`: how often it started over because the packets' clock was set anew. `events`: one line
     per break, for the caller to drain; the oldest fall out after 100.
@@ -35,7 +35,7 @@ class TimelineStats:
                 self.out_of_order_packets,
                 f"packets out of order: {self.out_of_order_packets} ({self.out_of_order_samples} samples)",
             ),
-            (self.invalid_samples, f"NaN or infinite samples: {self.invalid_samples}"),
+            (self.invalid_samples, f"NaN, infinite or huge samples: {self.invalid_samples}"),
             (self.partial_samples, f"samples dropped without the other channels: {self.partial_samples}"),
             (self.clock_steps, f"clock set anew: {self.clock_steps}"),
         ]

@@ -11,6 +11,10 @@ from firmware_bridge.packet import Clock
 
 _S = 1_000_000_000
 
+LARGEST = 1e25
+"""No ground moves so much in any unit: larger samples are damage, or a sign for missing ones. The amplitude
+of a pick could be infinite, which its JSON cannot say, and an outbox could not be read again."""
+
 
 @dataclass(slots=True, eq=False)
 class Piece:
@@ -22,7 +26,7 @@ class Piece:
     sigma_s: float | None
     samples: NDArray[np.int32] | NDArray[np.float64]
     continues: bool  # no gap between the piece before it and this one
-    after_invalid: bool  # NaN or infinite samples are right before it
+    after_invalid: bool  # NaN, infinite or huge samples are right before it
 
     def time_ns(self, sample: float) -> int:
         """Time of a sample, counted from the first."""
@@ -56,7 +60,7 @@ class Track:
         return sum(len(piece.samples) for piece in takewhile(lambda piece: piece.continues, self.pieces))
 
     def after_invalid(self) -> bool:
-        """Whether what waits, or is awaited, is right behind NaN or infinite samples."""
+        """Whether what waits, or is awaited, is right behind NaN, infinite or huge samples."""
         return self.pieces[0].after_invalid if self.pieces else self.broken
 
     def follows_late(self, start_ns: int, rate: float) -> bool:
@@ -90,10 +94,15 @@ class Track:
         return taken
 
 
-def finite_runs(samples: NDArray[np.int32] | NDArray[np.float64]) -> list[tuple[int, int]]:
-    """First and last + 1 of every stretch without NaN or infinity."""
-    finite = np.isfinite(samples)
-    if finite.all():
+def are_valid(samples: NDArray[np.int32] | NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Of samples of any shape which are neither NaN nor infinite nor beyond `LARGEST`."""
+    return (samples >= -LARGEST) & (samples <= LARGEST)
+
+
+def valid_runs(samples: NDArray[np.int32] | NDArray[np.float64]) -> list[tuple[int, int]]:
+    """First and last + 1 of every stretch of valid samples."""
+    valid = are_valid(samples)
+    if valid.all():
         return [(0, len(samples))]
-    edges = np.flatnonzero(np.diff(finite, prepend=False, append=False)).tolist()
+    edges = np.flatnonzero(np.diff(valid, prepend=False, append=False)).tolist()
     return list(zip(edges[::2], edges[1::2], strict=True))

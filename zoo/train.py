@@ -48,6 +48,8 @@ def prepare(args: Namespace) -> tuple[Card, Mixer, DevScore]:
     if args.steps % args.epoch:
         raise ValueError(f"--steps {args.steps} is no multiple of --epoch {args.epoch}")
     config = network(args)
+    if args.continuous and args.continuous_source is None:
+        raise ValueError("--continuous trains on one source of its records: give --continuous-source NAME")
     if args.continuous and args.continuous_source in args.without:
         raise ValueError(f"--without {args.continuous_source} is what --continuous-source asks for; drop one")
     dev = dev_traces(args.dev)

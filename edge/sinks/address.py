@@ -62,11 +62,15 @@ class Address:
 
 def parse_address(url: str) -> Address:
     """AddressError for what is no URL, and for a password in it: others see command lines."""
-    parts = urlsplit(url)
+    shown = url.rpartition("@")[2]  # no password
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise AddressError(f"{shown}: not a URL such as mqtt://broker:1883 ({error})") from error
     try:
         port = parts.port
     except ValueError:
-        raise AddressError(f"{url}: the port is not a number from 0 to 65535") from None
+        raise AddressError(f"{shown}: the port is not a number from 0 to 65535") from None
     if not parts.scheme:
         raise AddressError(f"{url}: not a URL such as mqtt://broker:1883")
     if parts.password is not None:

@@ -13,6 +13,7 @@ pytest.importorskip("sqlalchemy", reason="the receiving end needs the [collect] 
 from collect.admit import PAYLOAD_MAX, REASONS, RefusedError, admit
 from collect.store import Store
 from edge.pick import Pick
+from edge.sinks.mqtt import topic as topic_for
 
 TOPIC = topic_of(PICK.station)
 WIRE = json.loads(PICK.to_json())
@@ -82,9 +83,14 @@ def test_a_topic_is_ours_or_refused(topic):
 
 @pytest.mark.parametrize(
     ("station", "topic"),
-    [("XX.TEST.00", "seis/v1/XX/TEST/00/pick"), ("XX.TEST.", "seis/v1/XX/TEST/--/pick")],
+    [
+        ("XX.TEST.00", "seis/v1/XX/TEST/00/pick"),
+        ("XX.TEST.", "seis/v1/XX/TEST/--/pick"),
+        (".TEST.", "seis/v1/--/TEST/--/pick"),
+    ],
 )
-def test_an_empty_location_is_two_dashes_in_the_topic(station, topic):
+def test_an_empty_network_or_location_is_two_dashes_in_the_topic(station, topic):
+    assert topic_for(station, "pick") == topic
     pick = replace(PICK, station=station)
     assert admit(topic, pick.to_json().encode()) == pick
 

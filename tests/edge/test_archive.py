@@ -61,6 +61,15 @@ def three(
     return [(station + letter, at, x[:, i]) for i, letter in enumerate("ZNE")]
 
 
+def test_a_channel_of_one_letter_is_no_instrument_of_its_own(tmp_path: Path) -> None:
+    x = counts(9000).reshape(-1, 3)
+    short = [("XX_AAA__Z  ", 0.0, x[:, 0])]
+    archive = open_archive([write(tmp_path / "a.mseed", [*three(x), *short], version=2)])
+    assert list(archive.instruments) == ["XX.AAA.00.HH"]
+    (line,) = archive.problems
+    assert "XX.AAA..Z__: channel Z__ has no three-letter SEED code" in line
+
+
 def test_components_in_any_order_and_many_files(tmp_path: Path) -> None:
     x = counts(9000).reshape(-1, 3)
     z, n, e = three(x)

@@ -9,6 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge.card import Card, CardError, CellSpec, InputSpec, StreamSpec, card_path, read_card
+from edge.model import model_path
+from edge.polarity import read_polarity_card
 
 MODEL = b"not run here"
 CARD = Card(
@@ -174,3 +176,10 @@ def test_a_missing_card_and_a_missing_model_are_told_apart(installed):
     installed.unlink()
     with pytest.raises(FileNotFoundError, match=r"no model at .*lppn.tflite"):
         read_card(installed)
+
+
+def test_a_model_of_another_task_is_named_as_such():
+    with pytest.raises(CardError, match="task is 'polarity': a model for picking is needed"):
+        read_card(model_path("polarity"))
+    with pytest.raises(CardError, match="task is 'picking': a model for polarity is needed"):
+        read_polarity_card(model_path("lppn"))

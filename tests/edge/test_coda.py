@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from spikes import RATE, START_NS, SpikeNetwork, blocks_of, run
 
 from edge.cells import Onset
-from edge.coda import Coda
+from edge.coda import SURE_P, Coda
 from edge.model import due, moved_on
 from edge.pick import NS, Pick
 from edge.picker import Found
@@ -55,24 +55,37 @@ def test_after_a_quarter_of_a_minute_an_s_stands_for_itself():
 onset = st.tuples(st.floats(0.1, 20), st.sampled_from("PS"), st.floats(0.05, 0.999))
 
 
-@given(steps=st.lists(onset, max_size=30), threshold=st.floats(0.05, 0.65), cut=st.integers(0, 30))
+@given(steps=st.lists(onset, max_size=30), threshold=st.floats(0.05, 0.999), cut=st.integers(0, 30))
 def test_thresholds_choose_among_the_same_picks_however_they_come(steps, threshold, cut):
     at = np.cumsum([step for step, _, _ in steps])
     onsets = [(float(t), phase, prob) for t, (_, phase, prob) in zip(at, steps, strict=True)]
-    passing = [one for one in onsets if one[2] >= threshold]
-    assert told(*passing) == [one for one in told(*onsets) if one[2] >= threshold]
+    # Of P those that tell where a coda ends are always among the onsets.
+    passing = [one for one in onsets if one[2] >= (threshold if one[1] == "S" else min(threshold, SURE_P))]
+    assert told(*passing, coda=Coda(100.0, threshold)) == [
+        one for one in told(*onsets) if one[2] >= threshold
+    ]
     coda = Coda(100.0)
     assert told(*onsets[:cut], coda=coda) + told(*onsets[cut:], coda=coda) == told(*onsets)
 
 
 class Shaking(SpikeNetwork):
-    """S for every cell in which the vertical exceeds a half, the likelier the larger it is there."""
+    """S for every cell in which the vertical exceeds a half, the likelier the larger it is there; where it is
+    below minus a half a P of 0.7."""
 
     def step(self, samples, memory):
         cells = moved_on(memory, samples)[..., 0].reshape(len(samples), 1, -1, self.card.cells.stride)
         words = np.tile(np.float32([0.0, -60.0, -60.0, 0.0]), (*cells.shape[:-1], 1))
         words[..., 2] = np.where(cells.max(axis=-1) > 0.5, 10 * cells.max(axis=-1), -60.0)
+        words[..., 1] = np.where(cells.min(axis=-1) < -0.5, np.log(0.7 / 0.3), -60.0)
         return due(words, self.card)
+
+
+def test_a_sure_p_vouches_for_an_s_also_where_only_surer_ones_are_told():
+    samples = np.zeros((1500, 3))
+    samples[400], samples[600], samples[800] = 1.0, -1.0, 0.7
+    for least, phases in ((0.6, "SPS"), (0.9, "SS")):
+        picks = run(Shaking(), blocks_of(samples), {"P": least, "S": 0.5})
+        assert "".join(pick.phase for pick in picks) == phases
 
 
 def test_what_follows_a_gap_is_not_the_coda_of_what_was_before_it():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.block import Block
-from edge.pick import NS
+from edge.pick import NS, Pick
 from edge.station import FLAT_S, FlatWatch, Station
 from firmware_bridge.packet import Packet, Stream, TimeMark
 from firmware_bridge.synthetic import synthetic_earthquake
@@ -221,8 +221,18 @@ def test_samples_that_are_no_numbers_make_a_gap_that_is_reported_and_nothing_els
     picks, lines = run(packets(ground))
     gaps = [line.partition(" before")[0] for line in lines]
     assert gaps[:2] == ["XX.TEST.00.HH: gap of 0.030 s", "XX.TEST.00.HH: gap of 0.010 s"]
-    assert "NaN or infinite samples: 6" in lines[2]
+    assert "NaN, infinite or huge samples: 6" in lines[2]
     assert any(t == pytest.approx(20.0, abs=0.2) for t in p_after_s(picks))
+
+
+def test_huge_samples_are_a_gap_and_every_pick_can_be_read_again(run):
+    ground = QUAKE.samples.astype(np.float64)
+    ground[1000:1200] = 1e300
+    picks, lines = run(packets(ground))
+    assert any("NaN, infinite or huge samples: 600" in line for line in lines)
+    assert any(t == pytest.approx(20.0, abs=0.2) for t in p_after_s(picks))
+    for pick in picks:
+        Pick.from_json(pick.to_json())
 
 
 def test_a_stream_of_nothing_but_nan_gives_no_picks_and_no_error(run):

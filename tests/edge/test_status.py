@@ -112,6 +112,14 @@ def test_each_edge_pick_of_a_user_has_a_status_of_its_own(tmp_path, monkeypatch,
     assert [*tmp_path.glob("**/status.json")] == [other]
 
 
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff"])
+def test_a_file_that_is_no_status_is_named_in_one_line(tmp_path, capsys, content):
+    path = tmp_path / "status.json"
+    path.write_bytes(content)
+    assert status.main([str(path)]) == 2
+    assert capsys.readouterr().err.startswith(f"edge-pick status: {path}: no status")
+
+
 def test_systemd_is_told_by_a_socket_of_either_kind(systemd, monkeypatch):
     notify("READY=1")
     assert systemd.recv(100) == b"READY=1"

@@ -332,7 +332,7 @@ def test_a_packet_of_nothing_valid_is_a_gap() -> None:
     assert starts == [0.0, 2.0]
     assert timeline.stats.gap_s == pytest.approx(1.0)
     assert list(timeline.stats.events) == [
-        "gap of 1.000 s before 2025-06-15T15:06:42Z: NaN or infinite samples in EHZ,EHN,EHE"
+        "gap of 1.000 s before 2025-06-15T15:06:42Z: NaN, infinite or huge samples in EHZ,EHN,EHE"
     ]
 
 
@@ -342,7 +342,7 @@ def test_the_event_names_the_channel_of_invalid_samples_and_no_other_gap_does() 
     timeline = Timeline(ZNE)
     play(timeline, [packet(x[:1000], 0), packet(x[1000:], 13)])
     assert list(timeline.stats.events) == [
-        "gap of 1.000 s before 2025-06-15T15:06:46Z: NaN or infinite samples in EHN",
+        "gap of 1.000 s before 2025-06-15T15:06:46Z: NaN, infinite or huge samples in EHN",
         "gap of 3.000 s before 2025-06-15T15:06:53Z",
     ]
 
@@ -454,7 +454,7 @@ def test_a_channel_of_nothing_valid_takes_nothing_from_the_others() -> None:
     assert (start, channels) == (0.0, ("", "EHN", "EHE"))
     np.testing.assert_array_equal(samples[:, 1:], x[:, 1:])
     assert list(timeline.stats.events) == [
-        "from 2025-06-15T15:06:40Z on with EHN,EHE: NaN or infinite samples in EHZ"
+        "from 2025-06-15T15:06:40Z on with EHN,EHE: NaN, infinite or huge samples in EHZ"
     ]
 
 
@@ -656,7 +656,7 @@ def test_the_summary_says_what_is_not_zero() -> None:
     play(timeline, [packet(x[400:], 4), packet(x[:500], 0), packet(x[:500], 12.5)])
     assert timeline.stats.summary() == (
         "gaps: 2 (2.510 s missing); overlapping samples: 300; packets out of order: 1 (1500 samples); "
-        "NaN or infinite samples: 1; samples dropped without the other channels: 2"
+        "NaN, infinite or huge samples: 1; samples dropped without the other channels: 2"
     )
 
 

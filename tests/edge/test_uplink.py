@@ -270,6 +270,8 @@ def test_one_place_is_given_once(uplink):
     [
         ("mqtt://user:secret@broker", "no passwords in URLs"),
         ("mqtt://broker:70000", "the port is not a number"),
+        ("mqtt://user:secret@broker:70000", "broker:70000: the port is not a number"),
+        ("http://user:secret@[::1/", "not a URL such as"),
         ("broker", "not a URL such as mqtt://broker:1883"),
         ("gopher://broker", "no uplink gopher://"),
         ("mqtt://broker?certificate=x", "no option 'certificate'; there are ca, cert, key"),

@@ -259,6 +259,8 @@ def test_a_source_left_out_is_not_trained_on_and_told_in_the_card(quakes, tmp_pa
         prepare("--without", "nroth")
     with pytest.raises(ValueError, match="no trace is left"):
         prepare("--without", "north", "--without", "south", "--without", "quakes")
+    with pytest.raises(ValueError, match="give --continuous-source NAME"):
+        prepare("--continuous", others)
     with pytest.raises(ValueError, match="drop one"):
         prepare("--without", "north", "--continuous", others, "--continuous-source", "north")
 
