@@ -157,7 +157,7 @@ def card_fields(text: str | bytes, version: int, task: str) -> dict[str, Any]:
         raise CardError(f"the card's task is {fields['task']!r:.40}: a model for {task} is needed here")
     if not isinstance(fields, dict) or fields.pop("card", None) != version:
         raise CardError(
-            f"the card's key 'card' must be {version}, the version this program reads: convert the model again"
+            f"the card's key 'card' must be {version}, which this program reads: convert the model again"
         )
     return fields
 
