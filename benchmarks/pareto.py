@@ -1,6 +1,6 @@
 """Accuracy against cost of several models: which one to ship.
 
-    python -m benchmarks.pareto edge/models/*.tflite --data labelled --split dev --out docs/pareto.png
+    python -m benchmarks.pareto edge/models/lppn*.tflite --data labelled --split dev --out docs/pareto.png
 
 Accuracy is the mean F1 of P and S at 0.1 and 0.5 s, at the best thresholds, by `edge-evaluate`'s rule;
 cost the multiply-accumulates that a window takes for each second of signal it settles. int8 files with cards,
