@@ -217,7 +217,7 @@ def delivered_again(site: Site) -> tuple[int, list[Pick]]:
 
 def one_name_twice(site: Site) -> tuple[int, list[Pick]]:
     """two stations have one name, picks of their own and some alike"""
-    others = [replace(pick, id=f"{int(pick.id, 16) ^ 1:016x}") for pick in site.picks[::2]]
+    others = [replace(pick, id=f"{int(pick.id, 16) ^ 1:016x}") for pick in site.picks[1::2]]
     with site.uplink() as one, site.uplink("other") as other:
         for n, pick in site.paced():
             one.send(pick)
