@@ -123,7 +123,13 @@ class Outbox:
             return released
 
     def add(self, pick: Pick) -> None:
-        """Returns when the pick is on the disk, or has been said not to be."""
+        """Returns when the pick is on the disk, or has been said not to be. ValueError for one that could not
+        be read again, which would have the whole file taken for damaged."""
+        try:
+            line = pick.to_json()
+        except (ValueError, OverflowError, TypeError) as error:  # a time or number that has no such form
+            raise ValueError(f"not a pick: {error}") from error
+        Pick.from_json(line)
         with self._changed:
             self._unsaved.append((self._now_s(), Entry(self._next, pick)))
             self._next += 1

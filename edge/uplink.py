@@ -94,7 +94,10 @@ class Uplink:
         return {one.name: Queue(one.depth, one.problem, one.unfit) for one in self._couriers}
 
     def send(self, pick: Pick) -> None:
-        self._outbox.add(pick)
+        try:
+            self._outbox.add(pick)
+        except ValueError as error:  # the picks after it matter as much
+            self._report(f"pick {pick.id} is not delivered: {error}")
 
     def close(self) -> None:
         """Waits for what is being acknowledged as long as it goes on; the rest goes out at the next start."""

@@ -224,6 +224,17 @@ def test_half_a_line_that_a_power_cut_left_spoils_no_pick(uplink, tmp_path):
     assert Pick.from_json(path.read_text().splitlines()[-1]) == PICK
 
 
+def test_a_pick_that_nobody_could_read_is_told_and_the_next_one_goes_out(uplink, tmp_path):
+    path = tmp_path / "picks.jsonl"
+    link = uplink(f"file://{path}")
+    link.send(replace(PICK, amp=float("inf")))
+    assert f"pick {PICK.id} is not delivered: not a pick: amp cannot be inf" in uplink.lines.get(timeout=20)
+    link.send(PICK)
+    link.close()
+    assert [Pick.from_json(line) for line in path.read_text().splitlines()] == [PICK]
+    assert uplink.lines.empty()
+
+
 @pytest.mark.parametrize(
     ("url", "says"),
     [

@@ -9,7 +9,9 @@ import sys
 from collections import Counter
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from math import inf, nan
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -428,6 +430,32 @@ def test_what_is_put_aside_is_counted_and_kept(path, lines):
     outbox.close()
     kept = [path.with_name(f"outbox.sqlite.corrupt{end}") for end in ("", "-1", "-2")]
     assert [b"no pick %d" % n in file.read_bytes() for n, file in enumerate(kept)] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"amp": inf},
+        {"amp": 1.79769e308},  # rounded it is infinite
+        {"prob": nan},
+        {"clock_sigma": inf},
+        {"time_ns": 10**21},
+        {"time_ns": -46 * 10**18},  # the year has three digits
+        {"sigma": np.float32(0.1)},
+    ],
+)
+def test_a_pick_that_could_not_be_read_again_is_refused_and_costs_no_other(path, lines, values):
+    outbox = Outbox(path, lines.append)
+    place = outbox.register("sink")
+    outbox.add(numbered(1))
+    with pytest.raises(ValueError, match="not a pick"):
+        outbox.add(replace(PICK, **values))
+    outbox.add(numbered(2))
+    outbox.close()
+    outbox = Outbox(path, lines.append)
+    assert ids(outbox.due(place, 10)) == [1, 2]
+    outbox.close()
+    assert lines == []
 
 
 def test_two_processes_do_not_share_one(path, lines):
