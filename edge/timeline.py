@@ -58,10 +58,11 @@ class Timeline:
 
     A packet continues its channel when it starts within half an input sample of the end of the packet
     before; the blocks' times follow the packets' own, so a clock that drifts makes no gaps. Anything
-    else starts a new segment: missing time, NaN, infinite or huge samples, another sample rate. Samples that
-    came before are dropped. Where 5 s of data follow one another from before the newest packet,
-    and nothing current comes between, the clock was set back (or had been wrong): the time line starts
-    over. In order of start time, as from an archive, repeats begin no earlier than the newest packet.
+    else starts a new segment: missing time, NaN, infinite or huge samples, another sample rate. A channel of
+    another rate than the first is left out, which is told. Samples that came before are dropped. Where 5 s
+    of data follow one another from before the newest packet, and nothing current comes between, the clock
+    was set back (or had been wrong): the time line starts over. In order of start time, as from an archive,
+    repeats begin no earlier than the newest packet.
 
     Packets of all channels that follow one another with nothing else between are joined only once `block`
     samples of the segment, or a multiple of it, are full, which costs least where packets are small.
@@ -82,6 +83,7 @@ class Timeline:
         self._resampler: Resampler | None = None
         self._last: tuple[int, Stream] | None = None  # UTC end and stream of the segment before
         self._stream = Stream("", "", "", self._slots)  # the newest packet's network and station count
+        self._other_rate: set[str] = set()  # channels left out for their rate, which was told
         self._clear_tracks()
 
     def _clear_tracks(self) -> None:
@@ -287,6 +289,7 @@ class Timeline:
         if self._resampler is None or self._resampler.rate_in != head.rate:
             self._resampler = Resampler(head.rate, self._rate)
         codes = {track.slot: self._slots[track.slot] for track in live}
+        self._other_rate.difference_update(codes.values())
         stream = replace(self._stream, channels=tuple(codes.get(slot, "") for slot in range(3)))
         start_ns = head.start_ns
         ended_ns, before = self._last or (start_ns, replace(stream, channels=self._slots))
@@ -315,12 +318,23 @@ class Timeline:
             while track.pieces and track not in segment.live:
                 head = track.pieces[0]
                 ahead = -head.samples_until(segment.next_ns)
-                if same_rate(head.rate, segment.rate) and ahead + len(head.samples) > 0:
+                fits = same_rate(head.rate, segment.rate)
+                if fits and ahead + len(head.samples) > 0:
                     due.append(max(0, ahead))
                     break
+                if not fits:
+                    self._tell_rate(self._slots[track.slot], head.rate, segment)
                 self._drop(track, len(head.samples))
                 track.silent = True
         return due
+
+    def _tell_rate(self, code: str, rate: float, segment: _Segment) -> None:
+        """Once, until it joins the others: a channel is left out of a segment of another rate."""
+        if code not in self._other_rate:
+            self._other_rate.add(code)
+            others = ",".join(code for code in segment.stream.channels if code)
+            said = f"{code} is left out: {rate:g} Hz, beside {others} at {segment.rate:g} Hz"
+            self.stats.events.append(said)
 
     def _give_up(self, tracks: Collection[Track]) -> bool:
         """Stop waiting for those of `tracks` that lag too far behind the others, if there are any."""

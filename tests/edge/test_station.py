@@ -153,6 +153,28 @@ def test_a_channel_that_turns_up_late_joins_the_others(run):
     assert {pick.channels for pick in picks if pick.time_ns > START_NS + 15 * NS} == {ZNE}
 
 
+@pytest.mark.parametrize("announced", [None, {"XX.TEST.00.HH": ZNE}])
+def test_a_channel_of_another_rate_than_the_others_is_told_once_with_both_rates(run, announced):
+    z, _, e = singles(QUAKE.samples)
+    slow = packets(QUAKE.samples[::2, 1:2], channels=("HHN",), rate=50.0, size=50)
+    picks, lines = run(in_turn([z, slow, e]), announced)
+    said = "XX.TEST.00.HH: HHN is left out: 50 Hz, beside HHZ,HHE at 100 Hz"
+    assert [line for line in lines if " Hz" in line] == [said]
+    assert {pick.channels for pick in picks} == {("HHZ", "HHE")}
+
+
+def test_a_channel_that_changes_its_rate_is_told_again_after_it_was_back(run):
+    z, n, e = singles(QUAKE.samples)
+    slow = packets(QUAKE.samples[::2, :1], channels=("HHZ",), rate=50.0, size=50)
+    changing = [slow[k] if k // 10 in (1, 4) else z[k] for k in range(60)]
+    _, lines = run(in_turn([e, n, changing]))
+    said = [line for line in lines if " Hz" in line]
+    assert said == 2 * [
+        "XX.TEST.00.HH: HHN is left out: 100 Hz, beside HHZ at 50 Hz",
+        "XX.TEST.00.HH: HHE is left out: 100 Hz, beside HHZ at 50 Hz",
+    ]
+
+
 def test_a_channel_that_falls_silent_is_given_up_and_the_rest_goes_on(network):
     lines, picks = [], []
     station = Station(network, network.card.thresholds, lines.append)
