@@ -118,21 +118,32 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`edge-pick status`: exit status 0 if all of them are streaming, 1 if not, 2 if there are none."""
+    """`edge-pick status`: exit status 0 if all of them are streaming, 1 if not, 2 if there are none or one
+    cannot be read."""
     parser = argparse.ArgumentParser(
         "edge-pick status", description="How the edge-picks on this computer are doing."
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("file", nargs="*", type=Path, help="status.json of one (default: all that are found)")
     args = parser.parse_args(arguments)
-    try:
-        statuses = [_read(path) for path in args.file or _found()]
-    except (OSError, ValueError) as error:
-        print(f"edge-pick status: {error}", file=sys.stderr)
-        return 2
-    if not statuses:
-        print("edge-pick status: no edge-pick with --device or --udp runs here", file=sys.stderr)
-        return 2
+    statuses: list[dict[str, Any]] = []
+    problems: list[str] = []
+    paths = args.file or _found()
+    for path in paths:
+        try:
+            statuses.append(_read(path))
+        except (OSError, ValueError) as error:  # the others are shown all the same
+            problems.append(str(error))
+        else:
+            if statuses[-1]["state"] == "gone":
+                said = f"not written for {_DEAD_S:.0f} s: its edge-pick hangs, or was killed; then delete it"
+                problems.append(f"{path}: {said}")
+    if not paths:
+        problems.append("no edge-pick with --device or --udp runs here")
     for status in statuses:
         print(json.dumps(status) if args.json else "\n".join([*readable(status), ""]))
+    for problem in problems:
+        print(f"edge-pick status: {problem}", file=sys.stderr)
+    if len(statuses) < max(1, len(paths)):
+        return 2
     return int(any(status["state"] != "streaming" for status in statuses))

@@ -120,6 +120,37 @@ def test_a_file_that_is_no_status_is_named_in_one_line(tmp_path, capsys, content
     assert capsys.readouterr().err.startswith(f"edge-pick status: {path}: no status")
 
 
+def test_one_that_cannot_be_read_does_not_hide_the_others(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    vitals = Vitals("lppn@01234567", "litert, cpu", "XX.TEST.00")
+    vitals.heard(arrived(), DecoderStats(), 0)
+    bad = tmp_path / "edge-pick" / "1" / "status.json"
+    bad.parent.mkdir()
+    bad.write_text('{"state": "strea')
+    assert status.main(["--json"]) == 2
+    out, err = capsys.readouterr()
+    assert json.loads(out)["station"] == "XX.TEST.00"
+    (line,) = err.splitlines()
+    assert line.startswith(f"edge-pick status: {bad}: no status")
+    vitals.close()
+
+
+def test_what_a_killed_one_left_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    vitals = Vitals("lppn@01234567", "litert, cpu", "XX.TEST.00")
+    vitals.heard(arrived(), DecoderStats(), 0)
+    left = tmp_path / "edge-pick" / "1" / "status.json"
+    left.parent.mkdir()
+    left.write_text(vitals.status().to_json())
+    os.utime(left, (0, 0))
+    assert status.main(["--json"]) == 1
+    out, err = capsys.readouterr()
+    assert sorted(json.loads(line)["state"] for line in out.splitlines()) == ["gone", "streaming"]
+    (line,) = err.splitlines()
+    assert f"{left}: not written for 60 s" in line
+    vitals.close()
+
+
 def test_systemd_is_told_by_a_socket_of_either_kind(systemd, monkeypatch):
     notify("READY=1")
     assert systemd.recv(100) == b"READY=1"
