@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from math import isinf
+from math import inf, isinf
 from statistics import median
 
 import numpy as np
@@ -229,13 +229,23 @@ class Diagnosis:
         return self.heard.n_bytes * 10 / max(self.heard.seconds, 1e-9) / self.bits_per_s
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds < inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time to listen, such as 10")
+    return seconds
+
+
 def main(arguments: list[str]) -> int:
     """Exit status 0 if nothing is wrong, 1 if something is, 2 if the line cannot be opened."""
     parser = argparse.ArgumentParser(
         "edge-pick doctor", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_line_arguments(parser, parser.add_mutually_exclusive_group(required=True))
-    parser.add_argument("--seconds", type=float, default=10.0, help="how long to listen (default 10)")
+    parser.add_argument("--seconds", type=_seconds, default=10.0, help="how long to listen (default 10)")
     args = parser.parse_args(arguments)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

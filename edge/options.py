@@ -8,7 +8,7 @@ from pathlib import Path
 from edge.config import add_config_argument, with_config
 from edge.line import add_line_arguments
 from edge.model import DEFAULT_MODEL, model_path
-from edge.uplink import add_uplink_arguments
+from edge.uplink import add_uplink_arguments, file_name
 
 DESCRIPTION = """\
 Picks P and S onsets from a digitizer on a serial port or the network, or from files. What the digitizer
@@ -73,7 +73,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="JSON lines on a terminal too")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="append every pick to this file, as JSON lines"
+        "--out", type=file_name, metavar="FILE", help="append every pick to this file, as JSON lines"
     )
     add_uplink_arguments(parser)
     parser.add_argument(

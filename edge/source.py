@@ -93,6 +93,8 @@ class UdpSource:
         self._clock = clock
         try:
             self._place = (host, int(port))
+            if self._place[1] == 0:
+                raise ValueError("any port, which no digitizer would know")
         except ValueError:
             raise DeviceError(f"{address}: not HOST:PORT or :PORT, such as :8888") from None
 

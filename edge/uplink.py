@@ -38,9 +38,16 @@ def add_uplink_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"deliver every pick there, however long that takes; may be given again: {SCHEMES}",
     )  # fmt: skip
     parser.add_argument(
-        "--outbox", type=Path, metavar="FILE", default=_state_folder() / "outbox.sqlite",
+        "--outbox", type=file_name, metavar="FILE", default=_state_folder() / "outbox.sqlite",
         help="where picks wait for delivery (default: %(default)s)",
     )  # fmt: skip
+
+
+def file_name(text: str) -> Path:
+    """The file that an option names. ArgumentTypeError where it names none."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' is no file: give a path, or leave the option out")
+    return Path(text)
 
 
 def _state_folder() -> Path:

@@ -70,7 +70,9 @@ def parse_address(url: str) -> Address:
     try:
         port = parts.port
     except ValueError:
-        raise AddressError(f"{shown}: the port is not a number from 0 to 65535") from None
+        port = 0
+    if port == 0:
+        raise AddressError(f"{shown}: the port is not a number from 1 to 65535")
     if not parts.scheme:
         raise AddressError(f"{url}: not a URL such as mqtt://broker:1883")
     if parts.password is not None:

@@ -33,8 +33,10 @@ class LoraLink(Link):
     def __init__(
         self, address: Address, stop: threading.Event, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        """AddressError for options that cannot be used."""
+        """AddressError without a port, or for options that cannot be used."""
         address.allow(*_OPTIONS)
+        if address.host or not address.path.startswith("/"):
+            raise AddressError(f"{address.name}: give serial:///dev/ttyUSB1, with three slashes")
         options = address.options
         try:
             self._baud = int(options.get("baud", 115_200))

@@ -232,6 +232,8 @@ def test_a_lower_threshold_gives_more_picks_of_that_phase_and_all_of_those_befor
         (["--rate", "nan"], "--rate: sample rate nan Hz is outside"),
         (["--reversed", "SHED.HHZ"], "--reversed: 'SHED.HHZ' is not a channel: HHZ, or NET.STA.LOC.HHZ"),
         (["--reversed", "HHZ,"], "--reversed: '' is not a channel"),
+        (["--replay", "x", "--out", ""], "--out: '' is no file: give a path"),
+        (["--replay", "x", "--outbox="], "--outbox: '' is no file: give a path"),
         (["--protocol", "morse"], "--protocol: invalid choice: 'morse'"),
         (["--replay", "x", "--sensitivity", "9"], "unrecognized arguments: --sensitivity"),
     ],
@@ -327,6 +329,7 @@ def test_a_device_that_is_none_is_named_in_one_line(call, tmp_path, kind):
     ("arguments", "said"),
     [
         (["--udp", "8888:"], "8888:: not HOST:PORT or :PORT, such as :8888"),
+        (["--udp", ":0"], ":0: not HOST:PORT or :PORT, such as :8888"),
         (["--udp", "192.0.2.1:8888"], "192.0.2.1:8888: cannot listen there"),
         (["--device", "/dev/ttyUSB0", "--columns", "millis,up"], "columns millis,up: name each of z, n, e"),
     ],

@@ -47,6 +47,7 @@ def test_the_command_line_goes_before_the_file(config):
         ('device = "a"\nearly = "yes"', "early is true or false, not 'yes'"),
         ('device = "a"\nbaud = [1, 2]', "baud is one value, not 2"),
         ('device = "a"\nbaud = "fast"', "argument --baud: 'fast' is no speed, such as 115200"),
+        ('device = "a"\nout = ""', "argument --out: '' is no file: give a path"),
         ('device = "a"\nstation = {net = "AM"}', "station is text or a number"),
         ('device = "a"\nudp = ":1"', "not allowed with argument"),
         ('config = "other.toml"', "no key 'config'"),

@@ -316,6 +316,15 @@ def test_an_address_that_is_none(doctor: Doctor) -> None:
     assert "not HOST:PORT" in verdict
 
 
+@pytest.mark.parametrize("seconds", ["-1", "0", "nan", "inf", "long"])
+def test_a_time_that_nobody_can_listen(capsys: pytest.CaptureFixture[str], seconds: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--device", "/dev/ttyUSB0", "--seconds", seconds])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith(f"--seconds: '{seconds}' is no time to listen, such as 10")
+
+
 def test_a_silent_line(doctor: Doctor) -> None:
     with PtyDigitizer([]) as digitizer:
         status, (verdict,), out = doctor("--device", digitizer.device, "--seconds", "0.5")
