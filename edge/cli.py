@@ -44,9 +44,14 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] in COMMANDS:
         try:
-            return COMMANDS[arguments[0]](arguments[1:])
+            result = COMMANDS[arguments[0]](arguments[1:])
+            sys.stdout.flush()
+            return result
         except BrokenPipeError:
             return _unheard()
+        except OSError as error:  # they tell their own
+            report(str(_unprinted(error)))
+            return 2
     args = parse(arguments)
     stop = threading.Event()
 
@@ -71,12 +76,25 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _unheard() -> int:
     """The reader of our output is gone (edge-pick … | head): nobody is left to tell."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _mute()
     return 0
 
 
+def _unprinted(error: OSError) -> OSError:
+    """An error of printing, in words."""
+    _mute()
+    return OSError(f"standard output cannot be written ({error.strerror}): make room, or send it elsewhere")
+
+
+def _mute() -> None:
+    """What is still to be printed goes nowhere: at the end Python would fail to write it once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def run(args: argparse.Namespace, stop: threading.Event) -> int:
-    """Loads the model, opens source and sinks, and picks until the data end or `stop` is set."""
+    """Loads the model, opens source and sinks, and picks until the data end or `stop` is set: the exit
+    status, 2 where picks went to a file or upstream and could not be printed."""
+    result = 0
     network = load_model(args.model)
     given: dict[Phase, float | None] = {"P": args.p_threshold, "S": args.s_threshold}
     thresholds = {phase: given[phase] or network.card.thresholds[phase] for phase in PHASES}
@@ -109,17 +127,25 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
             for sink in sinks[:]:
                 try:
                     sink.send(pick)
-                except BrokenPipeError:
+                except OSError as error:  # of printing: the others keep what they cannot write yet
                     if len(sinks) == 1:
                         raise
-                    sinks.remove(sink)  # nobody reads what we print; the file still wants its picks
+                    sinks.remove(sink)  # the file, or the uplink, still wants its picks
+                    if not isinstance(error, BrokenPipeError):  # then nobody reads what we print
+                        report(str(error))
+                        result = 2
         report(", ".join(f"{n} {phase}" for phase, n in counts.items()) + " picked")
-    return 0
+    return result
 
 
 def _print(line: str) -> None:
-    tqdm.write(line, file=sys.stdout)
-    sys.stdout.flush()
+    try:
+        tqdm.write(line, file=sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _unprinted(error) from error
 
 
 def replay(

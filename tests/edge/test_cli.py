@@ -356,6 +356,44 @@ def test_a_full_disk_does_not_keep_picks_from_being_printed_but_is_no_success(ca
 
 
 @pytest.fixture
+def to_a_full_disk():
+    """Runs edge-pick with /dev/full as its standard output: exit status, and lines on standard error."""
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full on this system")
+
+    def run(*arguments):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [*RUN, *map(str, arguments)], stdout=full, stderr=subprocess.PIPE, text=True, timeout=BOUND_S
+            )
+        return done.returncode, [line for line in done.stderr.splitlines() if "replaying" not in line]
+
+    return run
+
+
+UNPRINTED = "edge-pick: standard output cannot be written (No space left on device): make room, or send it "
+
+
+def test_picks_that_cannot_be_printed_end_the_program_with_one_line(to_a_full_disk, event):
+    status, (*_, line) = to_a_full_disk("--replay", event)
+    assert (status, line) == (2, f"{UNPRINTED}elsewhere")
+
+
+def test_picks_that_cannot_be_printed_still_go_to_the_file(to_a_full_disk, call, event, tmp_path):
+    path = tmp_path / "picks.jsonl"
+    status, lines = to_a_full_disk("--replay", event, "--out", path)
+    assert (status, lines[-2]) == (2, f"{UNPRINTED}elsewhere")
+    assert lines[-1].endswith(" S picked")
+    assert path.read_text() == call("--replay", event)[1]
+
+
+def test_a_status_that_cannot_be_printed_is_told_in_one_line(to_a_full_disk, tmp_path):
+    path = tmp_path / "status.json"
+    path.write_text('{"state": "streaming"}')
+    assert to_a_full_disk("status", path) == (2, [f"{UNPRINTED}elsewhere"])
+
+
+@pytest.fixture
 def start():
     """Starts edge-pick as a program, and sees to it that it ends."""
     running = []
