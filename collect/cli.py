@@ -10,6 +10,7 @@ from contextlib import closing
 
 from edge.pick import parse_time
 from edge.sinks.address import PASSWORD_VARIABLE, parse_address
+from edge.terminal import printable
 
 try:
     from collect.associate import add_associate_arguments, run_associate
@@ -114,7 +115,7 @@ def _group(text: str) -> str:
 
 def report(line: str) -> None:
     """One line for the operator, on standard error."""
-    print(f"edge-collect: {line}", file=sys.stderr, flush=True)
+    print(f"edge-collect: {printable(line)}", file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

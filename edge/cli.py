@@ -28,6 +28,7 @@ from edge.polarity import load_polarity
 from edge.sinks.lines import FileSink, LineSink, Sink
 from edge.source import DeviceError
 from edge.station import Station
+from edge.terminal import printable
 from edge.uplink import Uplink
 from edge.vitals import Vitals
 
@@ -36,7 +37,7 @@ COMMANDS = {"doctor": doctor.main, "status": status.main}
 
 def report(line: str) -> None:
     """One line for the operator, on standard error, around a progress bar if there is one."""
-    tqdm.write(f"edge-pick: {line}", file=sys.stderr)
+    tqdm.write(f"edge-pick: {printable(line)}", file=sys.stderr)
 
 
 def main(arguments: list[str] | None = None) -> int:

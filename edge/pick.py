@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from math import inf
 from typing import Any, Literal, get_args
 
+from edge.terminal import printable
 from firmware_bridge.packet import Clock
 
 Phase = Literal["P", "S"]
@@ -179,7 +180,7 @@ class Pick:
             prob = "" if self.polarity_prob is None else f" {self.polarity_prob:.2f}"
             motion = f"  polarity {self.polarity}{prob}"
         error = "" if self.clock_sigma is None else f" ±{1e3 * self.clock_sigma:.2g} ms"
-        return (
+        return printable(
             f"{format_time(self.time_ns)}  {self.phase}  {self.station:<14} prob {self.prob:.2f}"
             f"  ±{self.sigma:.2f} s  snr {snr} dB  amp {self.amp:.3g} {self.amp_unit}{motion}"
             f"  clock {self.clock}{error}{'' if self.status == 'final' else f'  {self.status}'}"

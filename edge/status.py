@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edge.pick import Phase
+from edge.terminal import printable
 from firmware_bridge.packet import Clock
 
 State = Literal["waiting", "streaming", "stalled", "replaying"]
@@ -141,9 +142,10 @@ def main(arguments: Sequence[str]) -> int:
     if not paths:
         problems.append("no edge-pick with --device or --udp runs here")
     for status in statuses:
-        print(json.dumps(status) if args.json else "\n".join([*readable(status), ""]))
+        lines = [json.dumps(status)] if args.json else [*map(printable, readable(status)), ""]
+        print("\n".join(lines))
     for problem in problems:
-        print(f"edge-pick status: {problem}", file=sys.stderr)
+        print(f"edge-pick status: {printable(problem)}", file=sys.stderr)
     if len(statuses) < max(1, len(paths)):
         return 2
     return int(any(status["state"] != "streaming" for status in statuses))

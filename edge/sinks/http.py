@@ -11,6 +11,7 @@ from edge.sinks.address import Address, tls_context
 from edge.sinks.link import Letter, Link, LinkError, NotTakenError
 
 _TIMEOUT_S = 30.0
+_REASON_MAX = 80
 
 
 class HttpLink(Link):
@@ -41,7 +42,7 @@ class HttpLink(Link):
         except HTTPException as error:
             raise LinkError(f"no answer that is HTTP ({type(error).__name__})") from error
         if not 200 <= answer.status < 300:
-            raise NotTakenError(f"answered {answer.status} {answer.reason}")
+            raise NotTakenError(f"answered {answer.status} {answer.reason[:_REASON_MAX]}")
         return len(letters)
 
     def _connection(self) -> HTTPConnection:

@@ -37,6 +37,7 @@ def admitted(topic, payload):
     with pytest.raises(RefusedError) as caught:
         admit(topic, payload)
     assert caught.value.reason in REASONS
+    assert str(caught.value).isprintable()  # it goes to a terminal
     return None
 
 

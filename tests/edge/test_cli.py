@@ -7,7 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
 import pytest
@@ -409,6 +411,28 @@ def start():
         program.wait()
         program.stdout.close()
         program.stderr.close()
+
+
+def test_a_server_cannot_steer_the_terminal_by_what_it_answers(call, event, tmp_path):
+    class Hostile(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(503, "\x1b[2J\x9b1mgone" + 1000 * "!")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Hostile) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        place = f"http://127.0.0.1:{server.server_port}/"
+        _, _, lines = call("--replay", event, "--uplink", place, "--outbox", tmp_path / "outbox.sqlite")
+        server.shutdown()
+        thread.join()
+    (line,) = [line for line in lines if "answered 503" in line]
+    assert line.startswith(f"{place}: answered 503 ?[2J?1mgone!!")
+    assert line.isprintable()
+    assert len(line) < 200
 
 
 def test_without_a_terminal_an_error_is_one_line_and_no_traceback(start, tmp_path):

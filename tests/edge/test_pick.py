@@ -185,6 +185,16 @@ def test_the_readable_line_has_the_first_motion_where_one_was_read(polarity, pro
     assert words in text if words else "polarity" not in text
 
 
+@given(PICKS, st.text())
+@example(PICK, "\x1b[2J")
+@example(PICK, "\ud800")
+def test_the_readable_line_is_one_line_that_any_terminal_can_show(pick, text):
+    line = replace(pick, station=f"XX.{text}.00", amp_unit=text).to_text()
+    assert line.isprintable()
+    assert text in line or not text.isprintable()
+    line.encode()
+
+
 def test_a_clock_whose_error_nobody_knows_has_none():
     pick = replace(PICK, clock="unknown", clock_sigma=None)
     assert json.loads(pick.to_json())["clock_sigma"] is None

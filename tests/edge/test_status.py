@@ -135,6 +135,16 @@ def test_one_that_cannot_be_read_does_not_hide_the_others(tmp_path, monkeypatch,
     vitals.close()
 
 
+def test_what_a_peer_said_cannot_steer_the_terminal(tmp_path, capsys):
+    path = tmp_path / "status.json"
+    queues = {"http://x": {"depth": 1, "problem": "answered 503 \x1b[2J", "unfit": 0}}
+    path.write_text(json.dumps({"state": "streaming", "queues": queues}))
+    assert status.main([str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.endswith("depth 1, problem answered 503 ?[2J, unfit 0") for line in lines)
+    assert all(line.isprintable() for line in lines)
+
+
 def test_what_a_killed_one_left_is_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     vitals = Vitals("lppn@01234567", "litert, cpu", "XX.TEST.00")
