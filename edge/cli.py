@@ -121,9 +121,7 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
             if args.replay
             else listen(args, network, thresholds, stop, vitals)
         )
-        counts = dict.fromkeys(PHASES, 0)
         for pick in picks:
-            counts[pick.phase] += pick.status == "final"
             vitals.picked(pick)
             for sink in sinks[:]:
                 try:
@@ -135,7 +133,7 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
                     if not isinstance(error, BrokenPipeError):  # then nobody reads what we print
                         report(str(error))
                         result = 2
-        report(", ".join(f"{n} {phase}" for phase, n in counts.items()) + " picked")
+        report(", ".join(f"{n} {phase}" for phase, n in vitals.picks.items()) + " picked")
     return result
 
 

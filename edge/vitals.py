@@ -1,6 +1,7 @@
 """Keeps count of a live station while it runs."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.metadata import version
@@ -15,6 +16,8 @@ from firmware_bridge.stats import DecoderStats
 
 _STALLED_S = 10.0
 _BEAT_S = 5.0
+_COUNTED_MAX = 1000
+"""Ids: a thousand stations make fewer picks in the 1.3 s until a polarity is told."""
 _CPU_TEMPERATURE = Path("/sys/class/thermal/thermal_zone0/temp")
 
 
@@ -52,7 +55,9 @@ class Vitals:
         self._wire = DecoderStats()
         self._gaps = 0
         self._digitizer_temperature_c: float | None = None
-        self._picks: dict[Phase, int] = {"P": 0, "S": 0}
+        self.picks: dict[Phase, int] = {"P": 0, "S": 0}
+        """Final ones."""
+        self._counted: deque[str] = deque(maxlen=_COUNTED_MAX)
         self._clock_sigma_s: float | None = None
         self._file = status_file() if live else None
 
@@ -83,10 +88,11 @@ class Vitals:
             notify(f"WATCHDOG=1\nSTATUS={state}")
 
     def picked(self, pick: Pick) -> None:
-        """Counts a pick that is final."""
+        """Counts a pick that is final, once: it may be told again for its polarity, soon after."""
         self.station = self.station or pick.station
-        if pick.status == "final":
-            self._picks[pick.phase] += 1
+        if pick.status == "final" and pick.id not in self._counted:
+            self._counted.append(pick.id)
+            self.picks[pick.phase] += 1
         self._clock_sigma_s = pick.clock_sigma
 
     def status(self) -> Status:
@@ -114,7 +120,7 @@ class Vitals:
             clock_sigma_s=self._clock_sigma_s,
             temperature_c=_cpu_temperature_c(),
             digitizer_temperature_c=self._digitizer_temperature_c,
-            picks=dict(self._picks),
+            picks=dict(self.picks),
             queues=self.queues(),
             dropped=dropped,
             outbox_problem=problem,

@@ -6,9 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from some_pick import PICK
 
 from edge import status
 from edge.line import Arrived
@@ -77,6 +79,22 @@ def test_counts_are_told(clock, runtime):
     assert (told.packets, told.bytes, told.crc_errors, told.skipped_bytes) == (2, 500, 3, 4)
     assert (told.lost_packets, told.gaps, told.silence_s, told.digitizer_temperature_c) == (5, 6, 7.0, 21.5)
     assert json.loads(told.to_json())["picks"] == {"P": 0, "S": 0}
+
+
+def test_a_final_pick_that_is_told_again_for_its_polarity_is_one_pick(clock, runtime):
+    vitals = Vitals("lppn@01234567", "litert, cpu", None, monotonic=clock)
+    early = replace(PICK, status="preliminary", id="early")
+    told = [
+        PICK,
+        early,
+        replace(PICK, polarity="up", update=1),
+        replace(early, status="final", update=1),
+        replace(early, status="final", update=2, polarity="down"),
+        replace(PICK, phase="S", id="s"),
+    ]
+    for pick in told:
+        vitals.picked(pick)
+    assert vitals.status().picks == {"P": 2, "S": 1}
 
 
 def test_the_status_command_shows_what_runs_here(clock, runtime, capsys):
