@@ -3,10 +3,11 @@
 #   make-certificates.sh FOLDER BROKER_HOST NET.STA.LOC…
 # FOLDER gets ca.crt, broker.crt and .key, one .crt and .key a station, a collector's, and acl. Run it again with
 # further stations to add them; nothing that is there is made anew. Keep ca.key off the broker and the stations.
+# Keys and acl are readable by you alone; the broker's user needs broker.key and acl: see docs/uplink.md, MQTT.
 set -euo pipefail
 umask 077
 if [ $# -lt 2 ]; then
-  sed -n '2,6s/^# //p' "$0" >&2
+  sed -n '2,7s/^# //p' "$0" >&2
   exit 2
 fi
 mkdir -p "$1"

@@ -1,18 +1,23 @@
 """The files for a station and its broker are what systemd, Mosquitto and edge-pick take."""
 
+import os
+import pwd
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from benchmarks.uplink.broker import free_port
 from edge.options import parse
 from firmware_bridge.simulator import packets_of
 from firmware_bridge.synthetic import synthetic_earthquake
 
-DEPLOY = Path(__file__).parents[1] / "deploy"
+REPOSITORY = Path(__file__).parents[1]
+DEPLOY = REPOSITORY / "deploy"
 UNIT = DEPLOY / "edge-pick@.service"
 PR_SET_MDWE = 65  # <linux/prctl.h>: what MemoryDenyWriteExecute= asks for
 SKIP = 77
@@ -79,3 +84,35 @@ def test_certificates_are_for_whom_they_say_and_are_not_made_twice(tmp_path):
         subprocess.run(verify, check=True, capture_output=True)
     assert not (tmp_path / "AM.SHED.00.key").stat().st_mode & 0o077
     assert subprocess.run([*make, "a station"], capture_output=True).returncode == 2
+
+
+@pytest.fixture
+def open_folder():
+    """One that every user may enter, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_mosquitto_as_its_own_user_reads_what_was_installed_as_told(open_folder):
+    if os.geteuid() or "mosquitto" not in {user.pw_name for user in pwd.getpwall()}:
+        pytest.skip("needs root, and Mosquitto with its user")
+    made, installed = open_folder / "made", open_folder / "seis"
+    subprocess.run([DEPLOY / "make-certificates.sh", made, "127.0.0.1"], check=True, capture_output=True)
+    told = re.findall("^sudo (install .*/seis/?)$", (REPOSITORY / "docs" / "uplink.md").read_text(), re.M)
+    assert len(told) == 3
+    for command in told:
+        there = command.replace("/etc/mosquitto/seis", str(installed))
+        subprocess.run(there, shell=True, check=True, cwd=made)
+    example = (DEPLOY / "mosquitto.conf").read_text().replace("/etc/mosquitto/seis", str(installed))
+    example = example.replace("/var/lib/mosquitto", str(open_folder))
+    settings = open_folder / "mosquitto.conf"
+    settings.write_text(re.sub("(?m)^listener .*", f"listener {free_port()} 127.0.0.1", example))
+    program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+    with subprocess.Popen([program, "-c", settings], stderr=subprocess.PIPE, text=True) as broker:
+        said = []
+        for line in broker.stderr:
+            said.append(line)
+            if line.endswith(" running\n"):
+                broker.kill()
+    assert any(line.endswith(" running\n") for line in said), said
