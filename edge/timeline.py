@@ -54,7 +54,8 @@ class Timeline:
     joined sample to nearest sample, so they may differ by up to half an input sample in time. Where one
     is missing the others wait, until its data go on, it lags by more than `max_lag_s` of data, or all
     data end. If it begins up to 5 s after the others, they are dropped until then: a gap of all.
-    Otherwise a new segment goes on without it, and another takes it in again when its data begin.
+    Otherwise a new segment goes on without it, and another takes it in again when its data begin, or a packet
+    later where those come after the others' of the same time.
 
     A packet continues its channel when it starts within half an input sample of the end of the packet
     before; the blocks' times follow the packets' own, so a clock that drifts makes no gaps. Anything
@@ -318,14 +319,18 @@ class Timeline:
             while track.pieces and track not in segment.live:
                 head = track.pieces[0]
                 ahead = -head.samples_until(segment.next_ns)
+                left = ahead + len(head.samples)
                 fits = same_rate(head.rate, segment.rate)
-                if fits and ahead + len(head.samples) > 0:
+                if fits and left > 0:
                     due.append(max(0, ahead))
                     break
                 if not fits:
                     self._tell_rate(self._slots[track.slot], head.rate, segment)
                 self._drop(track, len(head.samples))
-                track.silent = True
+                track.silent = not fits or left < 0
+                if not track.silent:
+                    due.append(0)  # back, only not as soon as the others: they wait for what follows
+                    break
         return due
 
     def _tell_rate(self, code: str, rate: float, segment: _Segment) -> None:

@@ -153,6 +153,18 @@ def test_a_channel_that_turns_up_late_joins_the_others(run):
     assert {pick.channels for pick in picks if pick.time_ns > START_NS + 15 * NS} == {ZNE}
 
 
+def test_a_channel_that_was_away_is_picked_with_the_others_again(network):
+    lines = []
+    station = Station(network, network.card.thresholds, lines.append)
+    z, n, e = singles(np.tile(QUAKE.samples, (2, 1)))
+    picks = []
+    for k in range(120):
+        for packet in (z[k], n[k], *([] if 30 <= k < 50 else [e[k]])):
+            picks += station.feed(packet)
+    assert {pick.channels for pick in picks if pick.time_ns > START_NS + 60 * NS} == {ZNE}
+    assert [line.rpartition(" ")[2] for line in lines if " on with " in line] == ["HHZ,HHN", "HHZ,HHN,HHE"]
+
+
 @pytest.mark.parametrize("announced", [None, {"XX.TEST.00.HH": ZNE}])
 def test_a_channel_of_another_rate_than_the_others_is_told_once_with_both_rates(run, announced):
     z, _, e = singles(QUAKE.samples)

@@ -495,6 +495,41 @@ def test_a_dead_channel_is_left_out_and_taken_in_again() -> None:
     ]
 
 
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_a_channel_whose_packets_come_after_the_others_is_taken_in_again(length: int) -> None:
+    x = counts(40_000)
+    timeline = Timeline(ZNE, max_lag_s=30.0)
+    packets = [
+        single(x, code, i, i + length)
+        for i in range(0, 400, length)
+        for code in ZNE
+        if not (code == "EHE" and 100 <= i < 300)
+    ]
+    three, two, again = segments(play(timeline, packets))
+    assert (three[0], two[0], again[0]) == (0.0, 100.0, 300.0 + length)
+    assert two[2] == ("EHZ", "EHN", "")
+    np.testing.assert_array_equal(two[1][:, :2], seconds(x, 100, 300 + length)[:, :2])
+    assert again[2] == ZNE
+    np.testing.assert_array_equal(again[1], seconds(x, 300 + length, 400))
+    assert timeline.stats.partial_samples == 100 * length
+    assert timeline.stats.gaps == 0
+
+
+def test_no_block_goes_back_where_only_the_late_channel_goes_on() -> None:
+    x = counts(40_000)
+    timeline = Timeline(ZNE, max_lag_s=30.0)
+    packets = [
+        single(x, code, i, i + 1)
+        for i in range(400)
+        for code in ZNE
+        if (not 100 <= i < 200 if code == "EHE" else i < 201)
+    ]
+    blocks = play(timeline, packets)
+    times = [block.start_ns for block in blocks]
+    assert times == sorted(times)
+    assert blocks[-1].stream.channels == ("", "", "EHE")
+
+
 def test_a_channel_that_never_comes_is_not_waited_for_beyond_the_lag() -> None:
     x = counts(6000)
     timeline = Timeline(ZNE, max_lag_s=20.0)
