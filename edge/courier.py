@@ -6,7 +6,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from edge.outbox import Entry, Outbox
+from edge.outbox import Outbox
+from edge.outbox_file import Entry
 from edge.sinks.link import Letter, Link, NotTakenError, UnfitError
 from edge.status import State
 from edge.vitals import Vitals

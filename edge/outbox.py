@@ -1,18 +1,16 @@
 """Picks on their way upstream, in a file that survives the process, the power and the network."""
 
 import errno
-import itertools
-import os
 import secrets
 import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 
+from edge.outbox_file import Entry, OutboxFile, put_aside
 from edge.pick import Pick
 
 Report = Callable[[str], None]
@@ -20,33 +18,13 @@ Report = Callable[[str], None]
 MAX_PICKS = 100_000
 """As many wait at most, some 50 MB."""
 MAX_AGE_S = 30 * 86_400.0
-_LUMP = 100
-"""Of too many, this part of the most is dropped at once: sorting for every pick would be slow."""
 _SHORT = 1000
-_PAGE_BYTES, _CHECKPOINT_PAGES = 1024, 256
-"""Every pick rewrites some pages: small ones write half as much."""
 _MAY_PASS = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 """A disk fails so, and may recover; other errors are a wrong path."""
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS pick
-  (seq INTEGER PRIMARY KEY, born_s REAL NOT NULL, phase TEXT NOT NULL, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS sink
-  (name TEXT PRIMARY KEY, released INTEGER NOT NULL, seen_s REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-"""
 
 
 class OutboxError(Exception):
     """The outbox cannot be used as it is configured; the message says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A pick and its place in the order of sending, counted from 1."""
-
-    seq: int
-    pick: Pick
 
 
 class Outbox:
@@ -88,14 +66,13 @@ class Outbox:
         self._monotonic = monotonic
         self._began_s = monotonic()
         self._next = 1
-        self._count = 0  # of picks in the file
         self._unsaved: deque[tuple[float, Entry]] = deque()  # picks that are not, with their birth
         self._released: dict[str, int] = {}
         self._given: set[str] = set()  # sinks of this run
         self._to_save: set[str] = set()  # sinks whose place in the file is behind
         self._closed = False
         self._changed = threading.Condition()
-        self._db: sqlite3.Connection | None = None
+        self._file: OutboxFile | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.open("ab").close()
@@ -173,13 +150,9 @@ class Outbox:
         with self._changed:
             saved = 0
             with self._minding_the_disk():
-                if self._db:
-                    # Whichever side of that place is short: a long one takes long to count.
-                    short_after = self._next - after < _SHORT
-                    query = f"SELECT count(*) FROM pick WHERE seq {'>' if short_after else '<='} ?"
-                    (saved,) = self._db.execute(query, (after,)).fetchone()
-                    saved = saved if short_after else self._count - saved
-            return int(saved) + sum(entry.seq > after for _, entry in self._unsaved)
+                if self._file:
+                    saved = self._file.count_after(after, few=self._next - after < _SHORT)
+            return saved + sum(entry.seq > after for _, entry in self._unsaved)
 
     def close(self) -> None:
         """Tries a last time to write what waits in memory, and says what is lost. From then on nothing is
@@ -191,7 +164,9 @@ class Outbox:
                 self._save("FULL")
             if self._unsaved:
                 self._report(f"outbox {self._path}: {len(self._unsaved)} picks could not be written")
-            self._disconnect()
+            if self._file:
+                self._file.close()
+                self._file = None
             self._closed = True
 
     def _now_s(self) -> float:
@@ -200,10 +175,8 @@ class Outbox:
     def _read(self, after: int, limit: int) -> list[Entry]:
         found: list[Entry] = []
         try:
-            if self._db:
-                query = "SELECT seq, body FROM pick WHERE seq > ? ORDER BY seq LIMIT ?"
-                rows = self._db.execute(query, (after, limit)).fetchall()
-                found = [Entry(seq, Pick.from_json(body.decode())) for seq, body in rows]
+            if self._file:
+                found = self._file.read(after, limit)
         except sqlite3.OperationalError as error:
             self._fail(error)
             return []  # not the later ones from memory: whoever takes them has passed over these
@@ -215,17 +188,16 @@ class Outbox:
     def _save(self, synchronous: str) -> None:
         if self._closed:
             return
-        if not self._saved(synchronous) and self._db is None and self.problem is None:
+        if not self._saved(synchronous) and self._file is None and self.problem is None:
             self._saved(synchronous)  # into the file that was begun in place of a damaged one
 
     def _saved(self, synchronous: str) -> bool:
         with self._minding_the_disk():
-            if not self._db:
+            if not self._file:
                 self._open()
-            assert self._db
-            self._db.execute(f"PRAGMA synchronous = {synchronous}")
-            dropped, count = self._write(self._db)
-            self._count = count
+            assert self._file
+            released = {name: self._released[name] for name in self._to_save}
+            dropped = self._file.write(self._unsaved, released, self._now_s(), self.dropped, synchronous)
             self._unsaved.clear()
             self._to_save.clear()
             if dropped:
@@ -237,90 +209,37 @@ class Outbox:
             return True
         return False
 
-    def _write(self, db: sqlite3.Connection) -> tuple[int, int]:
-        """One transaction: how many picks were dropped, and how many are in the file now."""
-        now_s = self._now_s()
-        with db:
-            db.execute("BEGIN IMMEDIATE")
-            db.executemany(
-                "INSERT OR REPLACE INTO pick VALUES (?, ?, ?, ?)",  # some may be there, if a commit broke
-                [
-                    (one.seq, born_s, one.pick.phase, one.pick.to_json().encode())
-                    for born_s, one in self._unsaved
-                ],
-            )
-            db.executemany(
-                "INSERT OR REPLACE INTO sink VALUES (?, ?, ?)",
-                [(name, self._released[name], now_s) for name in self._to_save],
-            )
-            count = self._count + len(self._unsaved)
-            count -= db.execute("DELETE FROM pick WHERE seq <= (SELECT min(released) FROM sink)").rowcount
-            dropped = db.execute(
-                "DELETE FROM pick WHERE seq < (SELECT seq FROM pick WHERE born_s >= ? ORDER BY seq LIMIT 1)",
-                (now_s - self._max_age_s,),
-            ).rowcount
-            if count - dropped > self._max_picks:
-                surplus = max(count - dropped - self._max_picks, self._max_picks // _LUMP)
-                least = "SELECT seq FROM pick ORDER BY phase = 'P', seq LIMIT ?"
-                dropped += db.execute(f"DELETE FROM pick WHERE seq IN ({least})", (surplus,)).rowcount
-            if dropped:
-                total = self.dropped + dropped
-                db.execute("INSERT OR REPLACE INTO fact VALUES ('dropped', ?)", (total,))
-        return dropped, count - dropped
-
     def _open(self) -> None:
-        db = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
+        file = OutboxFile(self._path, self._max_picks, self._max_age_s)
         try:
-            db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # of a new file
-            db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-            if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-                raise sqlite3.DatabaseError("database disk image is malformed")
-            db.executescript(_SCHEMA)
-            self._take_over(db)
+            self._take_over(file)
         except BaseException:
-            db.close()
+            file.close()
             raise
-        self._db = db
+        self._file = file
 
-    def _take_over(self, db: sqlite3.Connection) -> None:
+    def _take_over(self, file: OutboxFile) -> None:
         """What the file knows of earlier runs, unless this run began it."""
-        count, last, born_s = db.execute("SELECT count(*), max(seq), max(born_s) FROM pick").fetchone()
-        released, seen_s = db.execute("SELECT max(released), max(seen_s) FROM sink").fetchone()
-        facts = dict(db.execute("SELECT name, value FROM fact").fetchall())
-        last, age_s = max(last or 0, released or 0), max(born_s or 0.0, seen_s or 0.0)
-        installation, dropped = facts.get("installation", self.installation), facts.get("dropped", 0)
+        known = file.known()
+        last, dropped, installation = known.last, known.dropped, known.installation or self.installation
         if installation != self.installation:
-            db.execute("DELETE FROM sink WHERE seen_s < ?", (age_s - self._max_age_s,))
+            file.forget_sinks(known.age_s)
             if self._next > 1:
+                # Found when this run has given out places: they go out after its own, to every sink again.
                 shift = max(last, self._next - 1)
-                self._put_behind(db, shift, age_s)
+                file.put_behind(shift, known.age_s)
                 last += shift
-        places = dict(db.execute("SELECT name, released FROM sink").fetchall())
-        db.execute("INSERT OR IGNORE INTO fact VALUES ('installation', ?)", (installation,))
+        places = file.places()
         total = self.dropped + (dropped if installation != self.installation else 0)
+        if known.installation is None:
+            file.note("installation", installation)
         if total > dropped:
-            db.execute("INSERT OR REPLACE INTO fact VALUES ('dropped', ?)", (total,))
+            file.note("dropped", total)
         if self._next == 1:
-            self._began_s -= age_s  # age goes on from there
-        self.installation, self.dropped, self._count = installation, total, count
+            self._began_s -= known.age_s  # age goes on from there
+        self.installation, self.dropped = installation, total
         self._next = max(self._next, last + 1)
         self._released = places | self._released
-
-    def _put_behind(self, db: sqlite3.Connection, shift: int, age_s: float) -> None:
-        """Picks of an earlier run, found when this one has given out places: they go out after its own, to
-        every sink again."""
-        with db:
-            db.execute("BEGIN IMMEDIATE")
-            db.execute("UPDATE pick SET seq = seq + ?, born_s = born_s - ?", (shift, age_s))
-            db.execute("UPDATE sink SET released = 0, seen_s = seen_s - ?", (age_s,))
-
-    def _disconnect(self) -> None:
-        if self._db:
-            with suppress(sqlite3.Error):  # what it holds is on the disk already
-                self._db.close()
-            self._db = None
 
     @contextmanager
     def _minding_the_disk(self) -> Iterator[None]:
@@ -341,13 +260,10 @@ class Outbox:
         self._put_aside(str(error))
 
     def _put_aside(self, why: str) -> None:
-        self._disconnect()
-        names = (f"{self._path}.corrupt{-n or ''}" for n in itertools.count())
-        aside = Path(next(name for name in names if not os.path.exists(name)))
+        if self._file:
+            self._file.close()
+            self.dropped += self._file.count
+            self._file = None
+        aside = put_aside(self._path)
         self._report(f"outbox {self._path}: damaged ({why}); kept as {aside.name}, a new one is begun")
-        with suppress(OSError):  # on a read-only disk it stays, and is tried again
-            self._path.replace(aside)
-            Path(f"{self._path}-wal").replace(f"{aside}-wal")
-        self.dropped += self._count
-        self._count = 0
         self._to_save = set(self._released)
