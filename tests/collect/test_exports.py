@@ -97,7 +97,7 @@ def test_scml_is_valid_and_has_the_amplitudes_that_scautoloc_asks_for(export):
     obspy = pytest.importorskip("obspy")
     path = export("scml")
     check(path, "obspy.io.seiscomp", "sc3ml_0.12.xsd")
-    (event,) = obspy.read_events(str(with_event(path)), format="SC3ML")
+    (event,) = obspy.read_events(str(with_event(path)), format="SCML")
     picks = {one.resource_id.id.rpartition("/")[2]: one for one in event.picks}
     assert set(picks) == {"p0", "p1", "p2", "s0"}
     assert picks["p0"].time.ns == P.time_ns
