@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from edge.model import load_model, model_path
+from edge.model import model_path
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -28,8 +28,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "network",
-        help=f"which picker: {', '.join(NETWORKS)}, or {POLARITY}; with --c-array or --edgetpu a picker or a "
-        ".tflite with its card",
+        help=f"which picker: {', '.join(NETWORKS)}, or {POLARITY}; with --c-array or --edgetpu one of "
+        "them or a .tflite with its card",
     )
     parser.add_argument("--int8", action="store_true", help="all integers of eight bits")
     made = parser.add_mutually_exclusive_group()
@@ -69,10 +69,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     args = parser.parse_args(arguments)
     converted_already = args.c_array or args.edgetpu
-    if args.network == POLARITY and (converted_already or args.stream or args.continuous):
-        parser.error(f"{POLARITY} is no picker: it takes --int8, --weights, --data, --windows and --out")
-    if converted_already and (args.stream or args.weights or args.data or args.continuous):
+    if converted_already and (args.stream or args.weights or args.data or args.continuous or args.records):
         parser.error("--c-array and --edgetpu take a model as it is: convert it first, without them")
+    if args.network == POLARITY and (args.stream or args.continuous or args.records):
+        parser.error(f"{POLARITY} is no picker: it takes --int8, --weights, --data, --windows and --out")
     known = (*NETWORKS, POLARITY)
     if not converted_already and not (args.int8 and args.data and args.network in known):
         parser.error(f"a conversion needs --int8, --data, and one of {', '.join(known)}")
@@ -81,9 +81,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     args = parse(arguments)
-    made = c_array if args.c_array else edgetpu if args.edgetpu else convert
-    if args.network == POLARITY:
-        made = polarity
+    made = polarity if args.network == POLARITY else convert
+    if args.c_array or args.edgetpu:
+        made = c_array if args.c_array else edgetpu
     try:
         report = made(args)
     except ModuleNotFoundError as error:
@@ -105,10 +105,11 @@ def c_array(args: argparse.Namespace) -> str:
 
 def edgetpu(args: argparse.Namespace) -> str:
     """What of a model would not run on an Edge TPU."""
+    from convert.cards import checked_card
     from convert.edgetpu import report
 
     path = model_path(args.network)
-    return report(load_model(path).card.name, path.read_bytes())
+    return report(checked_card(path).name, path.read_bytes())
 
 
 def convert(args: argparse.Namespace) -> str:

@@ -76,7 +76,7 @@ def ends_of(model: bytes) -> tuple[list[TensorSpec], list[TensorSpec]]:
 def _parsed(model: bytes) -> Any:
     parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
     if len(parsed.subgraphs) != 1:
-        raise ValueError(f"the model has {len(parsed.subgraphs)} subgraphs; pickers have one")
+        raise ValueError(f"the model has {len(parsed.subgraphs)} subgraphs; the station's have one")
     return parsed
 
 
@@ -107,7 +107,7 @@ def for_one(model: bytes) -> bytes:
 
 
 def multiplications(model: bytes) -> int:
-    """Multiply-accumulates of one inference, those of the convolutions: nothing else of a picker counts."""
+    """Multiply-accumulates of one inference, those of the convolutions: nothing else counts."""
     total = 0
     for op in ops_of(model):
         if op.name in {"CONV_2D", "DEPTHWISE_CONV_2D"}:

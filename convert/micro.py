@@ -16,7 +16,7 @@ PACKAGE = "tflite-micro"
 STEP = 16
 """Bytes to which an arena is measured."""
 AMPLE = 4 << 20
-"""Bytes of an arena in which any picker fits."""
+"""Bytes of an arena in which any model of the station fits."""
 
 
 @dataclass(frozen=True, slots=True)
