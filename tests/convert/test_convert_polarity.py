@@ -213,11 +213,11 @@ def test_missing_weights_are_named(data, tmp_path, capsys):
     assert "absent.keras" in line
 
 
-@pytest.mark.parametrize("option", ["--c-array", "--edgetpu", "--stream"])
+@pytest.mark.parametrize("option", [["--stream"], ["--continuous", "records"]])
 def test_what_is_for_pickers_alone_is_refused(option, data, capsys):
     with pytest.raises(SystemExit):
-        cli.main(["--int8", "polarity", option, "--data", str(data)])
-    assert "polarity" in capsys.readouterr().err
+        cli.main(["--int8", "polarity", *option, "--data", str(data)])
+    assert "polarity is no picker" in capsys.readouterr().err
 
 
 def test_a_card_of_another_rate_than_the_pickers_is_refused(data, weights, tmp_path, capsys):
