@@ -19,6 +19,7 @@ from edge.cells import PHASES
 from edge.model import Network
 from edge.pick import Phase, Pick, parse_time
 from zoo.data.seisbench import read_rows, read_traces
+from zoo.data.tables import Row, number
 from zoo.evaluate_polarity import evaluate_polarity
 from zoo.runner import MODELS, TOGETHER, batched
 from zoo.scores import scoring
@@ -100,7 +101,8 @@ def picker_for(path: Path, network: Network | None, picker: str | None) -> PickT
 
 def run_traces(pick_traces: PickTraces, folder: Path, split: str | None) -> Run:
     """Picks every trace of a SeisBench folder and compares the picks with its labels."""
-    labels, picks = [], {}
+    labels: list[scoring.Labels] = []
+    picks: dict[str, list[scoring.TracePick]] = {}
     rows = read_rows(folder, split)
     distance_km = {row["trace_name"]: _distance_km(row) for row in rows}
     traces = tqdm(read_traces(folder, split), "picking", len(rows), disable=not sys.stderr.isatty())
@@ -110,8 +112,9 @@ def run_traces(pick_traces: PickTraces, folder: Path, split: str | None) -> Run:
     return Run(labels, picks, {phase: scoring.compare(labels, picks, phase) for phase in PHASES})
 
 
-def _distance_km(row: Mapping[str, str]) -> float:
-    return next((float(row[column]) for column in DISTANCE_COLUMNS if row.get(column)), math.nan)
+def _distance_km(row: Row) -> float:
+    known = (number(row, column) for column in DISTANCE_COLUMNS)
+    return next((distance for distance in known if distance is not None), math.nan)
 
 
 def run_records(path: Path, network: Network | None, files: Sequence[Path]) -> list[Pick]:
@@ -146,13 +149,14 @@ def parse_span(text: str) -> Span:
     """`SOURCE`, or `SOURCE=FROM/UNTIL` in UTC, where one time may be empty. ValueError if it is not so."""
     source, equals, times = text.partition("=")
     from_time, slash, until_time = times.partition("/")
+    expected = f"--records {text}: expected SOURCE, or SOURCE=FROM/UNTIL with times in UTC"
     if not source or (equals and not slash):
-        raise ValueError(f"--records {text}: expected SOURCE, or SOURCE=FROM/UNTIL with times in UTC")
-    return Span(
-        source,
-        parse_time(from_time) if from_time else None,
-        parse_time(until_time) if until_time else None,
-    )
+        raise ValueError(expected)
+    try:
+        ends = [parse_time(time) if time else None for time in (from_time, until_time)]
+    except ValueError as error:
+        raise ValueError(f"{expected}, as 2019-07-04T17:33:00Z ({error})") from error
+    return Span(source, *ends)
 
 
 def evaluate(args: argparse.Namespace) -> dict[str, Any]:
@@ -247,6 +251,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError("nothing to score on: give --data FOLDER, --continuous FOLDER or both")
         if args.records and not args.continuous:
             raise ValueError("--records chooses among continuous records: give --continuous FOLDER")
+        if args.split and not args.data:
+            raise ValueError("--split chooses among labelled traces: give --data FOLDER")
+        if args.picker and (args.model.suffix in MODELS or not args.data):
+            raise ValueError("--picker chooses from a file of several pickers' picks on --data")
         if args.task == "polarity":
             if not args.data or args.continuous:
                 raise ValueError("--task polarity is scored on labelled traces: give --data FOLDER alone")

@@ -82,8 +82,11 @@ def open_network(model: Path) -> Network:
 
 
 def archive_picks(network: Network, files: Iterable[Path], thresholds: Mapping[Phase, float]) -> list[Pick]:
-    """Picks of MiniSEED files, all stations in them."""
-    archive = open_archive(list(files))
+    """Picks of MiniSEED files, all stations in them. ValueError where there is no record in any of them."""
+    files = list(files)
+    archive = open_archive(files)
+    if not archive.instruments:
+        raise ValueError(f"{', '.join(map(str, files))}: no MiniSEED record, so nothing to pick")
     channels = {key: stream.channels for key, stream in archive.instruments.items()}
 
     station = Station(network, thresholds, lambda line: None, channels)

@@ -16,6 +16,7 @@ image = pytest.importorskip("matplotlib.image", reason="the host side needs the 
 from window_network import ByWindow
 
 from edge.card import Card, CellSpec, InputSpec, StreamSpec
+from edge.model import MODELS
 from edge.pick import NS, Pick, format_time
 from zoo import evaluate
 from zoo.evaluate import main
@@ -287,7 +288,19 @@ def test_only_the_records_asked_for_count(
         ("picks.jsonl", "", ["--continuous", "continuous", "--records", "moon"], "there are hill, valley"),
         ("picks.jsonl", "", ["--continuous", "continuous", "--records", "hill=1"], "SOURCE=FROM/UNTIL"),
         ("picks.jsonl", "", ["--continuous", "continuous", "--records", "hill=noon/"], "noon"),
+        ("picks.jsonl", "", ["--continuous", "continuous", "--records", "x=y/"], "--records x=y/: expected"),
         ("picks.json", '{"t0": []}', ["--data", "set", "--records", "hill"], "give --continuous FOLDER"),
+        (
+            "picks.jsonl",
+            "",
+            ["--continuous", "continuous", "--split", "dev"],
+            "--split chooses among labelled",
+        ),
+        ("picks.jsonl", "", ["--continuous", "continuous", "--picker", "x"], "--picker chooses from a file"),
+        ("picks.tflite", "", ["--data", "set", "--picker", "x"], "--picker chooses from a file"),
+        ("picks.json", '{"t0": [{"phase": "P"}]}', ["--data", "set"], "is not [phase, sample, prob]"),
+        ("picks.json", "[" * 100_000, ["--data", "set"], "picks.json is not JSON"),
+        ("picks.json.gz", "{}", ["--data", "set"], "picks.json.gz is no .gz file"),
         (None, "", ["--data", "set"], "no picks file at"),
     ],
 )
@@ -310,3 +323,78 @@ def test_mistakes_are_answered_with_one_line(
     assert said in error
     assert error.startswith("edge-evaluate: ")
     assert error.count("\n") == 1
+
+
+WHOLE = gzip.compress(json.dumps({"one": made(), "two": made()}).encode())
+
+
+@pytest.mark.parametrize(
+    "content", [WHOLE[:-20], WHOLE[:-8] + b"12345678", WHOLE[:12] + b"\xff\xff\xff" + WHOLE[15:], b""]
+)
+def test_a_broken_file_of_peers_is_named(
+    content: bytes, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "peers.json.gz"
+    path.write_bytes(content)
+    assert main([str(path), "--picker", "one", "--data", str(data)]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert str(path) in line
+
+
+RAW, CONSENSUS = "peer_picks_raw.csv", "peer_consensus_picks.csv"
+
+
+@pytest.mark.parametrize(
+    ("table", "before", "after", "said"),
+    [
+        (RAW, ",0.9,", ",high,", "line 2: prob is 'high', no probability in 0…1"),
+        (RAW, ",0.8,", ",nan,", "line 3: prob is 'nan', no probability in 0…1"),
+        (RAW, ",0.8,", ",80,", "line 3: prob is '80', no probability in 0…1"),
+        (RAW, "1970-01-01T00:33:20", "noon ", "line 4: time is 'noon"),
+        (RAW, ",one", ",\xe9", "is not UTF-8"),
+        (RAW, ",one", ",one\nvalley,XX", "line 3: it ends before the column station"),
+        (RAW, ",one", "," + "o" * 200_000, "line 2: field larger than field limit"),
+        (RAW, "prob", "probability", "has no column prob; it is not a list of picks"),
+        (CONSENSUS, ",2\n", ",two\n", "line 2: n_models is 'two', no number of pickers"),
+        ("manifest.csv", "1970-01-01T01:00", "1969-01-01T01:00", "line 2: the record ends at"),
+        ("manifest.csv", "1970-01-01T00:00:00", "soon", "line 2: start is 'soon"),
+        ("manifest.csv", "\nvalley", "\nvalley,XX\n", "line 2: it ends before the column"),
+    ],
+)
+def test_a_bad_line_of_the_peers_is_told_with_its_file(
+    table: str,
+    before: str,
+    after: str,
+    said: str,
+    continuous: Path,
+    lines: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = continuous / table
+    text = path.read_bytes().decode().replace("\r\n", "\n")
+    assert before in text
+    path.write_bytes(text.replace(before, after, 1).encode("latin1"))
+    assert main([str(lines), "--continuous", str(continuous)]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"{path}" in line
+    assert said in line
+
+
+def test_a_table_that_a_spreadsheet_saved_with_its_mark_is_read(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metadata = data / "metadata.csv"
+    metadata.write_bytes(b"\xef\xbb\xbf" + metadata.read_bytes())
+    write_trace_picks(tmp_path / "mine.json", made())
+    assert main([str(tmp_path / "mine.json"), "--data", str(data)]) == 0
+    assert f"{COUNT + 2} traces" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"no MiniSEED" * 100])
+def test_a_record_that_is_none_is_not_taken_for_silence(
+    content: bytes, continuous: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ai_edge_litert")
+    (continuous / "a.mseed").write_bytes(content)
+    assert main([str(MODELS / "lppn-tiny.tflite"), "--continuous", str(continuous)]) == 1
+    assert f"{continuous / 'a.mseed'}: no MiniSEED record" in capsys.readouterr().err

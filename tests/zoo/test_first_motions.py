@@ -223,6 +223,65 @@ def test_a_teacher_needs_its_columns(tmp_path):
         read_teacher(tmp_path / "bad.csv")
 
 
+@pytest.mark.parametrize("value", ["high", "7", "nan", "", "\xe9"])
+def test_what_is_no_probability_of_a_teacher_is_told_with_its_file(value, tmp_path):
+    path = tmp_path / "teacher.csv"
+    path.write_bytes(f"trace_name,teacher_up_prob\na,0.5\nb,{value}\n".encode("latin1"))
+    with pytest.raises(ValueError, match=r"teacher\.csv(, line 3: | is not UTF-8)"):
+        read_teacher(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "array"),
+    [
+        ("onset", np.full(3, np.nan)),
+        ("onset", np.array(["a", "b", "c"])),
+        ("onset", np.array(5)),
+        ("onset", np.array([None, None, None])),
+        ("polarity", np.array([1, 1])),
+        ("polarity", np.array(["u", "d", "u"])),
+        ("split", np.array(["train"])),
+        ("event", np.array([["a"], ["b"], ["c"]])),
+        ("vertical", np.zeros(3)),
+    ],
+)
+def test_an_array_of_another_form_is_told_with_its_file(key, array, npz):
+    np.savez(npz / "own.npz", **{**np.load(npz / "own.npz"), key: array})
+    with pytest.raises(ValueError, match=r"own\.npz"):
+        list(READERS["npz"](npz, SPEC))
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04" + b"junk" * 20])
+def test_a_broken_npz_is_named(content, tmp_path):
+    (tmp_path / "own.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"own\.npz cannot be read"):
+        list(READERS["npz"](tmp_path, SPEC))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"Y": np.zeros(5, int)},
+        {"Y": np.zeros((2, 2), int)},
+        {"Y": np.zeros(2, int), "evids": np.arange(1)},
+        {"X": None, "X/a": 1, "Y": np.zeros(2, int)},
+    ],
+)
+def test_scsn_fields_that_do_not_fit_each_other_are_told_with_their_file(fields, tmp_path):
+    with h5py.File(tmp_path / "scsn_fm.hdf5", "w") as file:
+        for name, value in ({"X": np.ones((2, 600))} | fields).items():
+            if value is not None:
+                file[name] = value
+    with pytest.raises(ValueError, match=r"scsn_fm\.hdf5 must hold"):
+        list(READERS["scsn"](tmp_path, SPEC))
+
+
+def test_a_broken_scsn_file_is_named(tmp_path):
+    (tmp_path / "scsn_fm.hdf5").write_bytes(b"junk")
+    with pytest.raises(ValueError, match=r"scsn_fm\.hdf5 cannot be read"):
+        list(READERS["scsn"](tmp_path, SPEC))
+
+
 def test_noise_is_what_the_train_split_calls_noise(quakes):
     pieces = quiet_pieces(quakes, SPEC)
 

@@ -68,6 +68,12 @@ def test_a_time_that_cannot_be_read_is_told_with_its_trace():
         overlapping([row("a", 0, trace_start_time="yesterday")], [])
 
 
+@pytest.mark.parametrize("rate", ["0", "nan", "1e-320"])
+def test_a_rate_that_gives_no_length_is_told_with_its_trace(rate):
+    with pytest.raises(ValueError, match=r"trace 'a': when it begins and ends is unclear"):
+        overlapping([row("a", 0, trace_sampling_rate_hz=rate)], [])
+
+
 def test_training_records_leave_out_what_dev_and_test_show(tmp_path):
     rows = [
         row("far", 1000) | {"split": "train"},

@@ -275,12 +275,54 @@ def test_missing_files_and_splits_are_named(tmp_path: Path) -> None:
             "does not fit component order 'ZZE'",
         ),
         ({"trace_name": "t", "trace_sampling_rate_hz": "nan"}, "no trace_sampling_rate_hz above zero"),
+        ({"trace_name": "t", "trace_sampling_rate_hz": "inf"}, "no trace_sampling_rate_hz above zero"),
+        (
+            {"trace_name": "t", "trace_sampling_rate_hz": "fast"},
+            "trace 't': trace_sampling_rate_hz is 'fast', no number",
+        ),
+        (
+            {"trace_name": "t", "trace_sampling_rate_hz": 100, "trace_P_arrival_sample": "soon"},
+            "trace 't': trace_P_arrival_sample is 'soon', no number",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, row: dict[str, Any], said: str) -> None:
     folder = write_folder(tmp_path, [row], {"t": np.ones((3, 4))})
     with pytest.raises(ValueError, match=said):
         list(read_traces(folder))
+
+
+@pytest.mark.parametrize("stored", [np.full((3, 4), b"a"), np.ones((3, 4), complex)])
+def test_samples_that_are_no_real_numbers_are_named(tmp_path: Path, stored: Any) -> None:
+    row = {"trace_name": "t", "trace_sampling_rate_hz": 100}
+    folder = write_folder(tmp_path, [row], {"t": stored})
+    with pytest.raises(ValueError, match=r"trace 't' has samples of type .*, no real numbers"):
+        list(read_traces(folder))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_waveforms_that_are_not_all_there_are_named(tmp_path: Path, share: float) -> None:
+    row = {"trace_name": "t", "trace_sampling_rate_hz": 100}
+    folder = write_folder(tmp_path, [row], {"t": np.ones((3, 4000))})
+    path = folder / "waveforms.hdf5"
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ValueError, match=r"waveforms\.hdf5 cannot be read as HDF5, is it whole"):
+        list(read_traces(folder))
+
+
+def test_waveforms_of_another_form_are_named(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, [{"trace_name": "t", "trace_sampling_rate_hz": 100}], {})
+    with h5py.File(folder / "waveforms.hdf5", "w") as file:
+        file["data"] = np.ones((3, 4))
+    with pytest.raises(ValueError, match=r"waveforms\.hdf5 has no group data"):
+        list(read_traces(folder))
+
+
+def test_a_table_in_another_code_is_named(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, [{"trace_name": "t", "trace_sampling_rate_hz": 100}], {})
+    (folder / "metadata.csv").write_bytes("trace_name,place\nt,Zürich\n".encode("latin1"))
+    with pytest.raises(ValueError, match=r"metadata\.csv is not UTF-8"):
+        read_traces(folder)
 
 
 @pytest.mark.skipif(not LABELLED.is_dir(), reason="needs the labelled traces of ../shared/data")

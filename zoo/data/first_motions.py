@@ -1,11 +1,13 @@
 """Onsets of P with what is known of their first motion, from every data set that polarity networks train
 on."""
 
-import csv
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,9 +16,11 @@ from numpy.typing import NDArray
 from edge.polarity import PolarityInput
 from edge.preprocess import highpassed
 from edge.resample import resample
+from zoo.data.hdf5 import reading
 from zoo.data.overlaps import overlapping
 from zoo.data.seisbench import Trace, open_data, read_rows, read_traces
 from zoo.data.splits import split_by
+from zoo.data.tables import Row, read_csv
 
 REACH = 400
 """Samples at 100 Hz that are kept of a trace on either side of its onset."""
@@ -118,19 +122,46 @@ def scsn_examples(folder: Path, spec: PolarityInput) -> Iterator[PolarityExample
     if not paths:
         raise FileNotFoundError(f"{folder} has no scsn*fm*.hdf5, as SCEDC names its first motions")
     for path in paths:
-        with h5py.File(path, "r") as file:
-            if "X" not in file or "Y" not in file or file["X"].shape[1:] != (600,):
-                raise ValueError(f"{path.name} must hold X (n, 600) and Y (n,)")
-            waves, labels, events = file["X"], np.asarray(file["Y"]), file.get("evids")
+        with reading(path):
+            opened = h5py.File(path, "r")
+        with opened as file:
+            waves, labels, events = (file.get(name) for name in ("X", "Y", "evids"))
+            shapes = [None if one is None else getattr(one, "shape", ()) for one in (waves, labels, events)]
+            count = shapes[0][0] if shapes[0] else 0
+            if shapes[:2] != [(count, 600), (count,)] or shapes[2] not in (None, (count,)):
+                raise ValueError(f"{path} must hold X (n, 600), Y (n,) and, if at all, evids (n,)")
+            labels = np.asarray(labels)
             for row, label in enumerate(labels.tolist()):
                 event = f"{events[row]}" if events is not None else f"{path.name} {row // 1000}"
                 test = "test" in path.name
                 split = "test" if test else "dev" if split_by(event) == "dev" else "train"
                 name = f"{path.stem}.{row}"
-                vertical = _filtered(np.asarray(waves[row], np.float64), spec, name)
+                with reading(path):
+                    wave = np.asarray(waves[row], np.float64)
+                vertical = _filtered(wave, spec, name)
                 if (kept := _around(vertical, 300)) is not None:
                     up = believed(SCSN_SIGNS.get(int(label), 0), "analyst")
                     yield PolarityExample(name, "scsn", event, split, "analyst", kept, up, up is None)
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz file, of one length and such as `npz_examples` takes them; ValueError
+    otherwise."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: np.asarray(array) for key, array in file.items()}
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read as .npz, is it whole? {error}") from error
+    real = all(key in arrays and arrays[key].dtype.kind in "iuf" for key in ("vertical", "onset", "polarity"))
+    if not real or arrays["vertical"].ndim != 2:
+        raise ValueError(f"{path} must hold numbers: vertical (n, samples), onset (n,) and polarity (n,)")
+    count = len(arrays["vertical"])
+    for key in ("onset", "polarity", "event", "split"):
+        if key in arrays and arrays[key].shape != (count,):
+            raise ValueError(f"{path} must hold as many of {key} as of vertical, {count}")
+    if not np.isfinite(arrays["onset"]).all():
+        raise ValueError(f"{path} has onsets that are no numbers")
+    return arrays
 
 
 def npz_examples(folder: Path, spec: PolarityInput) -> Iterator[PolarityExample]:
@@ -141,10 +172,7 @@ def npz_examples(folder: Path, spec: PolarityInput) -> Iterator[PolarityExample]
     if not paths:
         raise FileNotFoundError(f"{folder} has no .npz file")
     for path in paths:
-        arrays = np.load(path, allow_pickle=False)
-        for key in ("vertical", "onset", "polarity"):
-            if key not in arrays or len(arrays[key]) != len(arrays["vertical"]):
-                raise ValueError(f"{path.name} must hold vertical, onset and polarity, of one length")
+        arrays = _arrays(path)
         waves, onset, signs = (arrays[key] for key in ("vertical", "onset", "polarity"))
         for row, sign in enumerate(signs.tolist()):
             name = f"{path.stem}.{row}"
@@ -167,12 +195,16 @@ READERS: Mapping[str, Reader] = {
 
 def read_teacher(path: Path) -> dict[str, float]:
     """Another network's probability of up by trace name: columns `trace_name` and `teacher_up_prob`.
-    ValueError for a file without them."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        if not {"trace_name", "teacher_up_prob"} <= set(rows.fieldnames or ()):
-            raise ValueError(f"{path} must have the columns trace_name and teacher_up_prob")
-        return {row["trace_name"]: float(row["teacher_up_prob"]) for row in rows}
+    FileNotFoundError, or ValueError for a file without them and for what is no probability."""
+
+    def told(row: Row) -> tuple[str, float]:
+        up = float(row["teacher_up_prob"])
+        if not 0 <= up <= 1:
+            raise ValueError(f"teacher_up_prob is {up:g}, no probability in 0…1")
+        return row["trace_name"], up
+
+    columns = ("trace_name", "teacher_up_prob")
+    return dict(read_csv(path, columns, "a table of trace_name and teacher_up_prob", told))
 
 
 def quiet_pieces(folder: Path, spec: PolarityInput) -> list[NDArray[np.float32]]:

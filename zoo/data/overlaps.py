@@ -51,7 +51,7 @@ def _span(row: Row) -> Span | None:
     try:
         begin = parse_time(start)
         return begin, begin + round(float(npts) / float(rate) * NS)
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         raise ValueError(
             f"trace {row['trace_name']!r}: when it begins and ends is unclear: {error}"
         ) from error

@@ -12,6 +12,7 @@ in a file `chunks`. What STEAD, INSTANCE, PNW and Hi-net have of their own is in
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ from numpy.typing import NDArray
 
 from edge.components import component_slots
 from edge.pick import Phase, Polarity
+from zoo.data.hdf5 import reading
 from zoo.data.hinet import hinet_tables
 from zoo.data.instance import instance_tables
 from zoo.data.pnw import pnw_tables
 from zoo.data.stead import stead_tables
-from zoo.data.tables import Layout, Row, Rows, Table
+from zoo.data.tables import Layout, Row, Rows, Table, number
 
 SEISBENCH = Layout("SeisBench", ("trace_name",), dict, {})
 
@@ -148,13 +150,18 @@ def read_rows(folder: Path, split: str | None = None) -> Rows:
 
 def _walk(rows: Rows, names: Collection[str] | None, folder: str) -> Iterator[Trace]:
     for table in rows.tables:
-        with h5py.File(table.waveforms, "r") as file:
-            if "data" not in file:
+        with reading(table.waveforms):
+            opened = h5py.File(table.waveforms, "r")
+        with opened as file:
+            with reading(table.waveforms):
+                data = file.get("data")
+                stored = {key: _scalar(item[()]) for key, item in file.get("data_format", {}).items()}
+            if not isinstance(data, h5py.Group):
                 raise ValueError(f"{table.waveforms} has no group data; it is not a file of waveforms")
-            stored = {key: _scalar(item[()]) for key, item in file.get("data_format", {}).items()}
             for row in rows.of(table):
                 if names is None or row["trace_name"] in names:
-                    samples = _block(table.stored_name(row), file["data"])
+                    with reading(table.waveforms):
+                        samples = _block(table.stored_name(row), data)
                     yield _trace(row, samples, {**table.layout.data_format, **stored}, folder)
 
 
@@ -212,6 +219,8 @@ def _in_zne(stored: NDArray[Any], order: str, dimensions: str, name: str) -> NDA
     """Shape (npts, 3): each letter of `order` where the station would put it, zeros where there is none. Of
     several components a hydrophone (H) is left out."""
     stored = stored.T if dimensions.endswith("WC") else stored
+    if stored.dtype.kind not in "iuf":
+        raise ValueError(f"trace {name!r} has samples of type {stored.dtype}, no real numbers")
     misfit = f"trace {name!r} of shape {stored.shape} does not fit component order {order!r}"
     if stored.ndim != 2 or stored.shape[0] != len(order):
         raise ValueError(misfit)
@@ -227,20 +236,20 @@ def _in_zne(stored: NDArray[Any], order: str, dimensions: str, name: str) -> NDA
 
 
 def _rate(row: Row, header: dict[str, Any]) -> float:
-    rate, interval = row.get("trace_sampling_rate_hz"), row.get("trace_dt_s")
-    if not rate and interval and float(interval) > 0:
-        return 1 / float(interval)
-    rate = rate or header.get("sampling_rate")
-    if not rate or not float(rate) > 0:
+    rate, interval = number(row, "trace_sampling_rate_hz"), number(row, "trace_dt_s")
+    if not rate and interval and interval > 0:
+        return 1 / interval
+    rate = float(rate or header.get("sampling_rate") or 0)
+    if not 0 < rate < inf:
         raise ValueError(
             f"trace {row['trace_name']!r} has no trace_sampling_rate_hz above zero in its metadata"
         )
-    return float(rate)
+    return rate
 
 
 def _onset(row: Row, phase: Phase) -> float | None:
-    onsets = [float(row.get(f"trace_{name}_arrival_sample") or "nan") for name in _NAMES[phase]]
-    return min((onset for onset in onsets if np.isfinite(onset)), default=None)
+    onsets = [number(row, f"trace_{name}_arrival_sample") for name in _NAMES[phase]]
+    return min((onset for onset in onsets if onset is not None and np.isfinite(onset)), default=None)
 
 
 def _quality(row: Row, category: str) -> str:

@@ -58,7 +58,7 @@ def corroboration(
         length = record.end_ns - record.start_ns
         for shift_s in (0, *SHIFTS_S):
             moved = record.start_ns + (times - record.start_ns + shift_s * NS) % length
-            noticed = sum(has_neighbour(moved, other, WITHIN_S).astype(int) for other in others)
+            noticed = np.sum([has_neighbour(moved, other, WITHIN_S) for other in others], axis=0)
             (chance if shift_s else true).append(noticed >= min(STATIONS, len(others)))
     return Corroboration(sum(map(len, true)), _share(true), _share(chance))
 

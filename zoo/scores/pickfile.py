@@ -1,9 +1,9 @@
 """Files of picks: what a picker made on labelled traces, on continuous records, and what its peers made."""
 
-import csv
 import gzip
 import json
 import math
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -11,12 +11,14 @@ from typing import Any, get_args
 from edge.cells import PHASES
 from edge.pick import Phase, Pick, Polarity, parse_time
 from zoo.data.seisbench import Trace
+from zoo.data.tables import Parsed, Row, read_csv
 from zoo.scores.continuous import PeerPick, Record
 from zoo.scores.rates import RatedPick
 from zoo.scores.scoring import TracePick
 
 PickTraces = Callable[[Sequence[Trace]], dict[str, list[TracePick]]]
 """Picks by trace name."""
+PICKS = "a list of picks"
 StoredPick = tuple[Phase, float, float]
 """Phase, sample at the trace's own rate, probability."""
 
@@ -107,11 +109,11 @@ def read_station_picks(path: Path) -> list[Pick]:
     Raises ValueError with the line number for a line that is no pick.
     """
     picks: dict[str, Pick] = {}
-    for number, line in enumerate(_bytes(path).decode().splitlines(), start=1):
+    for number, line in enumerate(_bytes(path).splitlines(), start=1):
         if not line.strip():
             continue
         try:
-            pick = Pick.from_json(line)
+            pick = Pick.from_json(line.decode())
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}") from error
         picks[pick.id] = pick
@@ -119,62 +121,89 @@ def read_station_picks(path: Path) -> list[Pick]:
 
 
 def read_records(folder: Path) -> dict[Record, Path]:
-    """The continuous records that `manifest.csv` lists, with their MiniSEED files."""
-    return {
-        Record(
-            row["source"],
-            f"{row['network']}.{row['station']}",
-            parse_time(row["start"]),
-            parse_time(row["end"]),
-        ): folder / row["file"]
-        for row in _table(folder / "manifest.csv", "source", "file", "network", "station", "start", "end")
-    }
+    """The continuous records that `manifest.csv` lists, with their MiniSEED files. FileNotFoundError without
+    it, ValueError with the line for a bad one."""
+
+    def record(row: Row) -> tuple[Record, Path]:
+        start_ns, end_ns = _time(row, "start"), _time(row, "end")
+        if end_ns <= start_ns:
+            raise ValueError(f"the record ends at {row['end']}, which is not after its start, {row['start']}")
+        station = f"{row['network']}.{row['station']}"
+        return Record(row["source"], station, start_ns, end_ns), folder / row["file"]
+
+    columns = ("source", "file", "network", "station", "start", "end")
+    records = dict(_table(folder / "manifest.csv", "a list of continuous records", columns, record))
+    if not records:
+        raise ValueError(f"{folder / 'manifest.csv'} lists no records")
+    return records
 
 
 def read_peer_picks(path: Path) -> list[PeerPick]:
-    """Picks of other pickers from a CSV with network, station, phase, time and, for a consensus, n_models."""
-    return [
-        PeerPick(
-            f"{row['network']}.{row['station']}",
-            phase,
-            parse_time(row["time"]),
-            int(row.get("n_models") or 1),
-        )
-        for row in _table(path, "network", "station", "phase", "time")
-        for phase in PHASES
-        if phase == row["phase"]
-    ]
+    """Picks of other pickers from a CSV with network, station, phase, time and, for a consensus, n_models;
+    those of other phases than P and S are left out. FileNotFoundError, or ValueError with the line for a bad
+    one.
+    """
+
+    def pick(row: Row) -> PeerPick | None:
+        models = row.get("n_models") or "1"
+        if not models.isdecimal():
+            raise ValueError(f"n_models is {models!r}, no number of pickers")
+        phase, station = _phase(row["phase"]), f"{row['network']}.{row['station']}"
+        return PeerPick(station, phase, _time(row, "time"), int(models)) if phase else None
+
+    return [one for one in _table(path, PICKS, ("network", "station", "phase", "time"), pick) if one]
 
 
 def read_rated_picks(path: Path) -> dict[str, list[RatedPick]]:
     """Every pick of every peer with its probability, by peer, from a CSV with network, station, phase, time,
-    prob and model.
+    prob and model. Otherwise as `read_peer_picks`.
     """
+
+    def pick(row: Row) -> tuple[str, RatedPick] | None:
+        phase, station = _phase(row["phase"]), f"{row['network']}.{row['station']}"
+        if phase is None:
+            return None
+        return row["model"], RatedPick(station, phase, _time(row, "time"), _probability(row["prob"]))
+
     picks: dict[str, list[RatedPick]] = {}
-    for row in _table(path, "network", "station", "phase", "time", "prob", "model"):
-        for phase in PHASES:
-            if phase == row["phase"]:
-                station = f"{row['network']}.{row['station']}"
-                pick = RatedPick(station, phase, parse_time(row["time"]), float(row["prob"]))
-                picks.setdefault(row["model"], []).append(pick)
+    columns = ("network", "station", "phase", "time", "prob", "model")
+    for model, one in filter(None, _table(path, PICKS, columns, pick)):
+        picks.setdefault(model, []).append(one)
     return dict(sorted(picks.items()))
 
 
-def _table(path: Path, *columns: str) -> list[dict[str, str]]:
+def _table(path: Path, kind: str, columns: Sequence[str], parse: Callable[[Row], Parsed]) -> list[Parsed]:
     if not path.is_file():
         raise FileNotFoundError(f"{path.parent} has no {path.name}")
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = [column for column in columns if column not in (reader.fieldnames or [])]
-        if missing:
-            raise ValueError(f"{path} lacks the column {missing[0]}")
-        return list(reader)
+    return list(read_csv(path, columns, kind, parse))
+
+
+def _phase(letter: object) -> Phase | None:
+    return next((phase for phase in PHASES if phase == letter), None)
+
+
+def _time(row: Row, column: str) -> int:
+    try:
+        return parse_time(row[column])
+    except ValueError as error:
+        raise ValueError(f"{column} is {row[column]!r}, no time in ISO 8601") from error
+
+
+def _probability(text: str) -> float:
+    try:
+        prob = float(text)
+    except ValueError:
+        prob = math.nan
+    if not 0.0 <= prob <= 1.0:
+        raise ValueError(f"prob is {text!r}, no probability in 0…1")
+    return prob
 
 
 def _json(path: Path) -> Any:
+    content = _bytes(path)
     try:
-        return json.loads(_bytes(path))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
 
 
@@ -182,15 +211,18 @@ def _bytes(path: Path) -> bytes:
     if not path.is_file():
         raise FileNotFoundError(f"no picks file at {path}")
     content = path.read_bytes()
-    return gzip.decompress(content) if path.suffix == ".gz" else content
+    try:
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path} is no .gz file, or not all of one: {error}") from error
 
 
 def _stored(pick: Any, name: str, path: Path, probability: Callable[[float], float]) -> StoredPick:
     try:
         letter, sample, prob = pick[0], float(pick[1]), probability(float(pick[2]))
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, LookupError, OverflowError) as error:
         raise ValueError(f"{path}, trace {name!r}: {pick!r} is not [phase, sample, prob]") from error
-    phase = next((phase for phase in PHASES if phase == letter), None)
+    phase = _phase(letter)
     if phase is None or not math.isfinite(sample) or not 0.0 <= prob <= 1.0:
         raise ValueError(f"{path}, trace {name!r}: {pick!r} must have phase P or S and a probability in 0…1")
     return phase, sample, prob
