@@ -100,5 +100,5 @@ def load_keras(path: Path) -> KerasNetwork:
         raise FileNotFoundError(f"no model at {path}")
     if not card_path(path).is_file():
         raise CardError(f"{path} has no card: {card_path(path).name} is missing beside it")
-    card = Card.from_json(card_path(path).read_text())
+    card = Card.from_json(card_path(path).read_bytes())
     return KerasNetwork(card, keras.saving.load_model(path, LAYERS, compile=False))

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from edge.pick import format_time, parse_time
+from edge.pick import format_time
+from zoo.arguments import above_zero, moment
 from zoo.data.recipes import RECIPES
 from zoo.data.store import default_cache
 from zoo.pickers.lppn import LPPNConfig
@@ -58,9 +59,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="continuous records with manifest.csv, peer_consensus_picks.csv and peer_picks_raw.csv",
     )  # fmt: skip
     parser.add_argument("--continuous-source", metavar="NAME", help="the source of them to train on")
-    parser.add_argument(
-        "--continuous-from", type=parse_time, default=0, metavar="TIME", help="and from when on"
-    )
+    parser.add_argument("--continuous-from", type=moment, default=0, metavar="TIME", help="and from when on")
     parser.add_argument(
         "--recipe", choices=sorted(RECIPES), default="plain",
         help="augmentations: plain, or what sensors, faults and paths do as well (default plain)",
@@ -95,13 +94,17 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=10_000, help="batches in all (default 10000)")
     parser.add_argument("--epoch", type=int, default=500, help="batches between dev scores (default 500)")
     parser.add_argument("--batch", type=int, default=32, help="windows a batch (default 32)")
-    parser.add_argument("--learning-rate", type=float, default=2e-3, help="peak (default 0.002)")
+    parser.add_argument("--learning-rate", type=above_zero, default=2e-3, help="peak (default 0.002)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and data (default 0)")
     parser.add_argument("--highpass", type=float, default=1.0, help="corner, Hz; 0 for none (default 1)")
     parser.add_argument(
         "--normalisation", choices=sorted(NORMALISATIONS), default="running-asinh", help="of the input"
     )
     args = parser.parse_args(arguments)
+    if (args.continuous_source or args.continuous_from) and not args.continuous:
+        parser.error(
+            "--continuous-source and --continuous-from choose among records: give --continuous FOLDER"
+        )
     args.delays = (args.delays or DELAYS) if args.backbone == "causal" else [0]
     return args
 

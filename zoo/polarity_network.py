@@ -39,5 +39,5 @@ def load_polarity_keras(path: Path) -> KerasPolarity:
         raise FileNotFoundError(f"no model at {path}")
     if not card_path(path).is_file():
         raise CardError(f"{path} has no card: {card_path(path).name} is missing beside it")
-    card = PolarityCard.from_json(card_path(path).read_text())
+    card = PolarityCard.from_json(card_path(path).read_bytes())
     return KerasPolarity(card, keras.saving.load_model(path, compile=False))

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
+from zoo.arguments import above_zero
 from zoo.commands import POLARITY
 from zoo.data.first_motions import READERS
 from zoo.polarity.compact import Attention
@@ -61,7 +62,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=250, help="batches an epoch (default 250)")
     parser.add_argument("--batch", type=int, default=128, help="windows a batch (default 128)")
     parser.add_argument(
-        "--learning-rate", type=float, help="default 0.002 for polarity, 0.001 for the others"
+        "--learning-rate", type=above_zero, help="default 0.002 for polarity, 0.001 for the others"
     )
     parser.add_argument("--patience", type=int, default=20, help="epochs without a better one (default 20)")
     parser.add_argument(

@@ -1,6 +1,7 @@
 """Training runs on disk: a folder with the best and the last weights, and a log."""
 
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,15 @@ class Run:
         return self.folder / "log.jsonl"
 
     def open(self, card: Card | PolarityCard) -> None:
-        """Makes the folder; ValueError if the run begun there was another one."""
+        """Makes the folder; ValueError if the run begun there was another one, or its files are damaged."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.history():
-            begun = type(card).from_json(card_path(self.best).read_text())
+            if not zipfile.is_zipfile(self.last):
+                raise ValueError(f"{self.last} is missing or damaged: name another --run")
+            try:
+                begun = type(card).from_json(card_path(self.best).read_bytes())
+            except (OSError, ValueError) as error:
+                raise ValueError(f"{card_path(self.best)}: {error}; name another --run") from error
             if begun.training != card.training:
                 command = begun.training["command"]
                 raise ValueError(f"{self.folder} holds another run ({command}); name another --run")
@@ -47,7 +53,12 @@ class Run:
         partial.replace(path)
 
     def history(self) -> list[dict[str, float]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+        """The lines of the log; ValueError if it is damaged."""
+        try:
+            lines = self.log.read_text().splitlines() if self.log.exists() else []
+            return [{**json.loads(line)} for line in lines]
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{self.log} is damaged ({error}): name another --run") from error
 
 
 class Checkpoint(keras.callbacks.Callback):

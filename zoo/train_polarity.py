@@ -76,6 +76,9 @@ def noise_of(args: Namespace, shape: Form, train: Sequence[PolarityExample]) -> 
         for piece in pieces
         for at in range(length, len(piece) - 2 * length, 2 * length)
     ]
+    if args.noise and not cut:
+        named = ", ".join(map(str, args.noise))
+        raise ValueError(f"--noise {named}: no noise in the train split that is long enough; leave it out")
     if not cut:  # what runs ahead of the onsets, forwards and backwards
         quiet = [one.vertical[: REACH - FARTHEST // 2].astype(np.float32) for one in train]
         cut = [np.resize(np.concatenate([ahead, ahead[::-1]]), 2 * length) for ahead in quiet if ahead.all()]
@@ -144,7 +147,8 @@ def prepare(args: Namespace, shape: Form) -> tuple[PolarityCard, Batches, Batch]
 
 
 def begin(args: Namespace, run: Run, shape: Form) -> keras.Model:
-    """The network as the run left it, or as `--weights` has it, or anew."""
+    """The network as the run left it, or as `--weights` has it, or anew. ValueError for weights of another
+    network."""
     keras.utils.set_random_seed(args.seed)
     model = shape.build()
     shape.compile(model, args.loss, args.learning_rate, args.epochs * args.steps)
@@ -153,7 +157,10 @@ def begin(args: Namespace, run: Run, shape: Form) -> keras.Model:
     if run.history():
         model.load_weights(run.last)
     elif args.weights:  # without what their optimizer remembers
-        model.set_weights(keras.saving.load_model(args.weights, compile=False).get_weights())
+        try:
+            model.set_weights(keras.saving.load_model(args.weights, compile=False).get_weights())
+        except (OSError, ValueError) as error:
+            raise ValueError(f"--weights {args.weights} are none of {args.network}: {error}") from error
     return model
 
 

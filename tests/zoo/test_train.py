@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -167,6 +168,7 @@ def test_an_interruption_while_saving_spares_the_checkpoints_before(tiny_run, tm
         (["--highpass", 50], "highpass_hz"),
         (["--weights", "absent.keras"], "no card beside absent.keras"),
         (["--steps", 5], "no multiple of --epoch 2"),
+        (["--teachers", "absent.json"], "no picks file at absent.json"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_in_one_line(edge_train, tmp_path, capsys, arguments, words):
@@ -175,6 +177,65 @@ def test_what_cannot_be_trained_is_refused_in_one_line(edge_train, tmp_path, cap
     assert line.startswith("edge-train: ")
     assert words in line
     assert not (tmp_path / "run" / "log.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--learning-rate", -1], "--learning-rate: '-1' is no number above 0"),
+        (["--learning-rate", 0], "--learning-rate: '0' is no number above 0"),
+        (["--learning-rate", "nan"], "--learning-rate: 'nan' is no number above 0"),
+        (["--learning-rate", "inf"], "--learning-rate: 'inf' is no number above 0"),
+        (["--learning-rate", "fast"], "--learning-rate: 'fast' is no number above 0"),
+        (["--continuous-from", "noon"], "--continuous-from: 'noon' is no time, as 2019-07-04T17:33:00Z"),
+        (["--continuous-from", "2020-01-01"], "give --continuous FOLDER"),
+        (["--continuous-source", "valley"], "give --continuous FOLDER"),
+    ],
+)
+def test_options_that_nothing_could_be_done_with_are_named(edge_train, tmp_path, capsys, arguments, words):
+    with pytest.raises(SystemExit) as ended:
+        edge_train(tmp_path / "run", *arguments)
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("log.jsonl", b'{"epoch'),
+        ("log.jsonl", b"\xff\xff"),
+        ("log.jsonl", b"[]\n"),
+        ("best.json", b"{"),
+        ("best.json", None),
+        ("last.keras", b"junk"),
+        ("last.keras", None),
+    ],
+)
+def test_the_damaged_file_of_a_run_is_named_and_left_as_it_is(
+    name, content, tiny_run, edge_train, tmp_path, capsys
+):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    (run / name).unlink()
+    if content is not None:
+        (run / name).write_bytes(content)
+    assert edge_train(run) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert str(run / name) in line
+    assert "name another --run" in line
+    assert (run / name).read_bytes() == content if content is not None else not (run / name).exists()
+
+
+def test_data_without_a_sample_are_no_damaged_cache(edge_train, tmp_path, capsys):
+    h5py = pytest.importorskip("h5py")
+    folder = write_set(tmp_path / "hollow", "train", 100)
+    with h5py.File(folder / "waveforms.hdf5", "a") as file:
+        for name, stored in list(file["data"].items()):
+            shape = (*stored.shape[:-1], 0)
+            del file[f"data/{name}"]
+            file[f"data/{name}"] = np.zeros(shape)
+    assert edge_train(tmp_path / "run", "--data", folder, "--without", "quakes") == 2
+    assert "hollow has no samples to train on" in capsys.readouterr().err
 
 
 AS_ON_A_TERMINAL = """

@@ -8,6 +8,8 @@ import pytest
 
 keras = pytest.importorskip("keras", reason="the host side needs the [host] extra")
 
+from motion_data import write_motions
+
 from edge.polarity import PolarityCard
 from zoo import commands, train_polarity
 from zoo.polarity_network import load_polarity_keras
@@ -126,6 +128,8 @@ def test_patience_ends_a_run(motions, tmp_path):
         (("--dataset", "ins"), "no metadata"),
         (("--loss", "crossentropy"), "no loss of that name"),
         (("--learning-rate", 1e30), "the loss of epoch 1 is no number"),
+        (("--weights", "absent.keras"), "--weights absent.keras are none of polarity"),
+        (("--weights", "zoo/weights/lppn.keras"), "--weights zoo/weights/lppn.keras are none of polarity"),
     ],
 )
 def test_what_cannot_be_trained_on_is_one_line(motions, tmp_path, words, told, capsys):
@@ -135,6 +139,19 @@ def test_what_cannot_be_trained_on_is_one_line(motions, tmp_path, words, told, c
     assert error.startswith("edge-train: ")
     assert error.count("\n") == 1
     assert told in error
+
+
+@pytest.mark.parametrize("rate", [-1, 0, "nan"])
+def test_a_learning_rate_that_is_none_is_refused_not_replaced(motions, tmp_path, rate, capsys):
+    with pytest.raises(SystemExit):
+        _train("polarity", motions, tmp_path, "--learning-rate", rate)
+    assert f"--learning-rate: '{rate}' is no number above 0" in capsys.readouterr().err
+
+
+def test_a_folder_of_noise_without_noise_is_named(motions, tmp_path, capsys):
+    write_motions(tmp_path / "loud", ["positive", "negative"], "train")
+    assert _train("polarity", motions, tmp_path / "run", "--noise", tmp_path / "loud") == 2
+    assert "loud: no noise in the train split" in capsys.readouterr().err
 
 
 def test_a_value_that_no_epoch_has_chooses_none(motions, tmp_path, capsys):

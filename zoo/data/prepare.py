@@ -25,6 +25,9 @@ def trace_store(folder: Path, teachers: Sequence[Path], spec: InputSpec, cache: 
     the labels of `teachers` (files of picks, none for none) for phases that nobody picked. Errors as
     `read_traces` and `read_teachers`."""
     tables = open_data(folder)
+    for path in teachers:
+        if not path.is_file():  # without it, the store would be that of fewer teachers
+            raise FileNotFoundError(f"no picks file at {path}")
     key = {
         "name": folder.resolve().name,
         "split": SPLIT,

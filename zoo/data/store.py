@@ -163,7 +163,7 @@ def stored(
 
     It appears in one step, when it is complete. Where several processes want the same one, one makes it and
     the others wait. Errors are those of `prepare`, OSError for a cache that cannot be written, ValueError for
-    a damaged store.
+    a damaged store and for records without a sample.
     """
     text = json.dumps([FORMAT, rate_hz, key], sort_keys=True)
     name = f"{key['name']}-{sha256(text.encode()).hexdigest()[:16]}"
@@ -210,7 +210,9 @@ def _write(folder: Path, key: Mapping[str, Any], rate_hz: float, prepared: Itera
             source = sources.setdefault(record.source, len(sources))
             trust = qualities.setdefault(quality, len(qualities))
             index.append((record.name.encode(), source, trust, end, len(arrivals), len(spans)))
-    width = max((len(row[0]) for row in index), default=0)
+    if not end:
+        raise ValueError(f"{key['name']} has no samples to train on")
+    width = max(len(row[0]) for row in index)
     record_type = np.dtype(
         [
             ("name", f"S{max(width, 1)}"), ("source", "<i4"), ("quality", "<i4"),

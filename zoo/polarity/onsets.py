@@ -24,8 +24,8 @@ from zoo.scores.scoring import RESIDUAL_TOLERANCE_S, snr_db
 class Onset:
     """A labelled P. `up`: what the analyst says of its first motion, None where nothing that can be believed.
     `snr_db`: of the vertical, nan where it cannot be told. `window`: as a model is shown it (L,), None where
-    there is none: not picked, no vertical, or not all of the window. `residual_s`: pick minus label, 0 at the
-    label, nan where it was not picked."""
+    there is none: not picked, no vertical, not all of the window, or not in numbers. `residual_s`: pick minus
+    label, 0 at the label, nan where it was not picked."""
 
     name: str
     source: str
@@ -82,7 +82,8 @@ def _window(trace: Trace, spec: PolarityInput) -> Window | None:
     assert trace.p_sample is not None
     samples = resample(np.asarray(trace.samples, np.float64), trace.rate, spec.rate_hz)
     vertical = highpassed(samples, spec.highpass_hz, spec.rate_hz)[:, 0]
-    return cut(vertical, trace.p_sample * float(Resampler(trace.rate, spec.rate_hz).ratio), spec)
+    window = cut(vertical, trace.p_sample * float(Resampler(trace.rate, spec.rate_hz).ratio), spec)
+    return window if window is not None and np.isfinite(window).all() else None
 
 
 def _picked(trace: Trace, picks: Sequence[Pick], keeper: _Keeper) -> Onset:
