@@ -69,9 +69,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     args = parser.parse_args(arguments)
     converted_already = args.c_array or args.edgetpu
-    if converted_already and (args.stream or args.weights or args.data or args.continuous or args.records):
+    if args.windows < 1:
+        parser.error("--windows must be at least 1")
+    if args.records and not args.continuous:
+        parser.error("--records chooses among continuous records: give --continuous FOLDER")
+    if converted_already and (args.stream or args.weights or args.data or args.continuous):
         parser.error("--c-array and --edgetpu take a model as it is: convert it first, without them")
-    if args.network == POLARITY and (args.stream or args.continuous or args.records):
+    if args.network == POLARITY and (args.stream or args.continuous):
         parser.error(f"{POLARITY} is no picker: it takes --int8, --weights, --data, --windows and --out")
     known = (*NETWORKS, POLARITY)
     if not converted_already and not (args.int8 and args.data and args.network in known):

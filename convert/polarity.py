@@ -109,7 +109,10 @@ def _calibration(shown: Shown, count: int) -> list[dict[str, Window]]:
 
 
 def _windows(onsets: Iterable[Onset]) -> Window:
-    return np.stack([onset.window for onset in onsets if onset.window is not None])
+    windows = [onset.window for onset in onsets if onset.window is not None]
+    if not windows:
+        raise ValueError("no labelled P of --data has its whole window: there is nothing to calibrate on")
+    return np.stack(windows)
 
 
 def _for_one(trained: KerasPolarity) -> keras.Model:

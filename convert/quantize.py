@@ -1,7 +1,7 @@
 """Keras picker to full-integer .tflite: int8 in, int8 out, per-channel weights."""
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -31,13 +31,15 @@ def window_form(model: keras.Model, config: LPPNConfig) -> keras.Model:
     return target
 
 
-def to_int8(model: keras.Model, calibration: Iterable[Mapping[str, Floats]]) -> bytes:
+def to_int8(model: keras.Model, calibration: Sequence[Mapping[str, Floats]]) -> bytes:
     """Converts a model of fixed batch by post-training quantisation; `calibration`: inputs by name, from
     which the ranges are taken.
 
     Signature "serve", inputs and outputs by their names. RuntimeError if the converter leaves anything in
-    float.
+    float, ValueError if there is nothing to calibrate on.
     """
+    if not calibration:
+        raise ValueError("nothing to calibrate on: the train splits of --data have too few samples, or none")
     with _converter(model) as converter:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: (dict(inputs) for inputs in calibration)

@@ -1,6 +1,7 @@
 """The convert command: a trained run becomes what the station loads, or one line says why not."""
 
 import io
+import shutil
 from contextlib import redirect_stdout
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 keras = pytest.importorskip("keras", reason="conversion needs the [host] extra")
 if keras.backend.backend() != "tensorflow":
     pytest.skip("conversion runs on the TensorFlow backend", allow_module_level=True)
+
+import h5py
 
 from convert import cli
 from convert.verify import Difference, Verification
@@ -97,6 +100,17 @@ def test_missing_data_are_named(tiny_run, tmp_path, capsys):
     best = tiny_run / "best.keras"
     line = refuse(capsys, "--weights", best, "--data", tmp_path / "nowhere", "--out", tmp_path)
     assert "has no metadata.csv" in line
+
+
+def test_data_from_which_nothing_can_be_calibrated_are_told(quakes, tmp_path, capsys):
+    broken = shutil.copytree(quakes, tmp_path / "broken")
+    with h5py.File(broken / "waveforms.hdf5", "a") as file:
+        for name, stored in list(file["data"].items()):
+            shape = stored.shape
+            del file[f"data/{name}"]
+            file[f"data/{name}"] = np.full(shape, np.nan)
+    line = refuse(capsys, "--data", broken, "--out", tmp_path / "models", "--windows", 12)
+    assert "nothing to calibrate on" in line
 
 
 def test_another_backend_is_refused(tiny_run, quakes, tmp_path, capsys, monkeypatch):
