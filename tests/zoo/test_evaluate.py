@@ -4,11 +4,14 @@ import csv
 import gzip
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 h5py = pytest.importorskip("h5py", reason="the host side needs the [host] extra")
 image = pytest.importorskip("matplotlib.image", reason="the host side needs the [host] extra")
@@ -20,7 +23,13 @@ from edge.model import MODELS
 from edge.pick import NS, Pick, format_time
 from zoo import evaluate
 from zoo.evaluate import main
-from zoo.scores.pickfile import read_trace_picks, write_trace_picks
+from zoo.scores.pickfile import (
+    read_peer_picks,
+    read_rated_picks,
+    read_records,
+    read_trace_picks,
+    write_trace_picks,
+)
 
 RATE = 100.0
 COUNT = 14
@@ -378,6 +387,43 @@ def test_a_bad_line_of_the_peers_is_told_with_its_file(
     [line] = capsys.readouterr().err.splitlines()
     assert f"{path}" in line
     assert said in line
+
+
+HEAD = b"source,file,network,station,start,end,phase,time,prob,model,n_models\n"
+FIELDS = st.sampled_from(
+    ["P", "S", "XX", "0.5", "nan", "2", "-1", "1970-01-01", "9999-12-31T23:59", '"', "", "é"]
+)
+TABLES = st.lists(st.lists(FIELDS, max_size=12).map(",".join)).map(lambda rows: "\n".join(rows).encode())
+
+
+def complaint(read: Callable[[Path], Any], path: Path) -> str:
+    """What a reader says against a file; its name where it takes it."""
+    try:
+        read(path)
+    except ValueError as error:
+        return str(error)
+    return str(path)
+
+
+@given(content=st.one_of(st.binary(), st.binary().map(HEAD.__add__), TABLES.map(HEAD.__add__)))
+@example(content=HEAD + b"a,b,XX,ABC,1970-01-01,1970-01-02,P,1970-01-01,0.5,m,2")
+def test_whatever_a_table_holds_it_is_read_or_its_file_named(
+    content: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "manifest.csv"
+    path.write_bytes(content)
+    for read in (read_rated_picks, read_peer_picks, lambda path: read_records(path.parent)):
+        assert str(path) in complaint(read, path)
+
+
+@given(content=st.one_of(st.binary(), st.binary().map(gzip.compress), st.binary().map(WHOLE[:40].__add__)))
+def test_whatever_a_file_of_picks_holds_its_name_is_told(
+    content: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.json.gz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"any\.json\.gz"):
+        read_trace_picks(path)
 
 
 def test_a_table_that_a_spreadsheet_saved_with_its_mark_is_read(
