@@ -68,7 +68,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--weights", type=Path, metavar="FILE",
         help="begin with these, e.g. zoo/weights/lppn.keras, to adapt the picker to a network of your own; "
-        "of a narrower network (-n), begin as it is and learn more",
+        "of a narrower network (-n) or of another window (-T), begin as it is and learn more",
     )  # fmt: skip
     parser.add_argument(
         "--distil", type=Path, metavar="FILE",

@@ -81,7 +81,9 @@ def prepare(args: Namespace) -> tuple[Card, Mixer, DevScore]:
             raise FileNotFoundError(f"no card beside {args.weights}; best.keras of a run has one")
         base = Card.from_json(card_path(args.weights).read_text())
         begun = LPPNConfig(**base.training["network"])
-        alike = (describe(replace(begun, n=config.n)), base.input) == (describe(config), card.input)
+        # Filters do not know how long a window is.
+        own = describe(replace(begun, n=config.n, T=config.T)), replace(base.input, window=config.T)
+        alike = own == (describe(config), card.input)
         if not alike or begun.n > config.n:
             raise ValueError(f"{args.weights} is of another network or input than this command line asks for")
         card.training["from"] = base.training

@@ -85,6 +85,15 @@ def test_weights_of_another_network_are_refused(tiny_run, edge_train, tmp_path, 
     assert "another network or input" in capsys.readouterr().err.splitlines()[-1]
 
 
+def test_weights_may_come_from_another_window(tiny_run, edge_train, tmp_path):
+    weights = ("--weights", tiny_run / "best.keras", "-T", 1024)
+    assert edge_train(tmp_path / "run", *weights, "--learning-rate", 1e-12) == 0
+    short, long = (load_keras(run / "best.keras") for run in (tiny_run, tmp_path / "run"))
+    assert long.card.input.window == 1024
+    for a, b in zip(short.model.trainable_weights, long.model.trainable_weights, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
 def test_a_wider_run_begins_as_the_narrower_one_ended(tiny_run, edge_train, tmp_path):
     weights = ("--weights", tiny_run / "best.keras", "-n", 5)
     assert edge_train(tmp_path / "run", *weights, "--learning-rate", 1e-12) == 0
