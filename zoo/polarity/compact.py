@@ -19,15 +19,14 @@ from typing import Any, Literal
 import keras
 from keras import layers, ops
 
-Attention = Literal["none", "gate", "pool", "self"]
+Attention = Literal["none", "pool"]
 
 
 @dataclass(frozen=True, slots=True)
 class CompactConfig:
     """`window`: samples of the input. `widths`: channels of two full convolutions, each of which halves the
     rate, and of the separable ones behind them. `attention`: how the frames become one: "none", their mean;
-    "gate", their mean after each was let through in part; "pool", their mean weighted by a softmax over time;
-    "self", as "pool" after one layer of scaled dot-product self-attention."""
+    "pool", their mean weighted by a softmax over time."""
 
     window: int = 160
     widths: Sequence[int] = (16, 24, 32, 32, 32)
@@ -67,16 +66,8 @@ def _weighted(values: Any, scores: Any) -> Any:
 
 def _pooled(x: Any, attention: Attention) -> Any:
     """Frames [batch, 2, T, C] to one, [batch, 2, 1, C]."""
-    width = x.shape[3]
-    if attention == "self":
-        query, key, value = (layers.Conv2D(width, 1, name=f"self_{n}")(x) for n in ("query", "key", "value"))
-        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * (width**-0.5)
-        x = layers.Add(name="self_add")([x, ops.matmul(ops.softmax(scores, axis=-1), value)])
-    if attention in ("pool", "self"):
+    if attention == "pool":
         return _weighted(x, layers.Conv2D(1, 1, name="score")(x))
-    if attention == "gate":
-        gate = layers.Conv2D(width, 1, activation="sigmoid", name="gate")(x)
-        x = layers.Multiply(name="gated")([x, gate])
     return ops.mean(x, axis=2, keepdims=True)
 
 
