@@ -1,6 +1,7 @@
 """Training runs on disk: a folder with the best and the last weights, and a log."""
 
 import json
+import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,9 @@ class Checkpoint(keras.callbacks.Callback):
         return f"{traces} training traces, {len(self._dev)} dev traces"
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """ValueError, and nothing is written, for a loss that is no number: no later epoch would have one."""
+        if not all(math.isfinite(value) for value in (logs or {}).values()):
+            raise ValueError(f"the loss of epoch {epoch + 1} is no number: lower --learning-rate")
         scores = self._dev(self.model)
         best_before = max((line["score"] for line in self._run.history()), default=-1.0)
         if scores["score"] > best_before:

@@ -127,11 +127,10 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             card, mixer, dev = prepare(args)
             run.open(card)
-            model = begin(args, run, card)
+            train(args, run, begin(args, run, card), mixer, Checkpoint(run, card, dev))
         except (OSError, ValueError) as error:
             print(f"edge-train: {error}", file=sys.stderr)
             return 2
-        train(args, run, model, mixer, Checkpoint(run, card, dev))
     except KeyboardInterrupt:
         kept = len(run.history())
         print(f"edge-train: interrupted; the same command goes on after epoch {kept}", file=sys.stderr)

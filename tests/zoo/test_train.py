@@ -85,6 +85,13 @@ def test_weights_of_another_network_are_refused(tiny_run, edge_train, tmp_path, 
     assert "another network or input" in capsys.readouterr().err.splitlines()[-1]
 
 
+def test_a_loss_that_is_no_number_ends_the_run_and_leaves_what_was_good(edge_train, tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert edge_train(folder, "--learning-rate", 1e30) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith("is no number: lower --learning-rate")
+    assert not (folder / "last.keras").exists()
+
+
 def test_weights_may_come_from_another_window(tiny_run, edge_train, tmp_path):
     weights = ("--weights", tiny_run / "best.keras", "-T", 1024)
     assert edge_train(tmp_path / "run", *weights, "--learning-rate", 1e-12) == 0
