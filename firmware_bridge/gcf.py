@@ -70,8 +70,8 @@ class Decoder:
 
     Nothing guards the header of a bare block. So it must also be of the years 2000 to 2059 and whole
     (1024 bytes), and lie a multiple of these behind the last good one or the first byte of all, or else be
-    followed by a header of the same system; text must be that of a status stream. A bare block that
-    encloses a good frame is none: it is what is left of a frame before that.
+    followed by a header of the same system; text must be that of a status stream. A bare block in which
+    a frame begins is none: it is what is left of a frame before that.
 
     Never more than one frame, or one bare block and a header, is held back.
     """
@@ -177,20 +177,14 @@ class Decoder:
         return _Block(header, samples, BLOCK_BYTES)
 
     def _encloses_frame(self, position: int, span: int) -> bool:
-        """Whether a good frame lies within these bytes, as far as they are here."""
+        """Whether a frame begins within these bytes, as far as they are here, be it damaged further on."""
         end = min(position + span, len(self._buffer))
         start = self._buffer.find(brp.MARK, position + 1, end)
         while 0 <= start <= end - brp.HEAD.size - HEADER_BYTES:
             _, _, size = brp.HEAD.unpack_from(self._buffer, start)
             block = start + brp.HEAD.size
-            behind = block + size + brp.TAIL.size
             header = Header.read(bytes(self._buffer[block : block + HEADER_BYTES]))
-            if (
-                header
-                and header.fits(size)
-                and behind <= end
-                and brp.intact(bytes(self._buffer[start:behind]))
-            ):
+            if header and header.fits(size):
                 return True
             start = self._buffer.find(brp.MARK, start + 1, end)
         return False

@@ -10,7 +10,7 @@ from operator import xor
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -304,6 +304,7 @@ def genuine(protocol: Protocol, sent: Sent) -> frozenset[tuple[object, ...]]:
 @every_protocol
 @settings(max_examples=200)
 @given(damage=damages)
+@example(damage=[("flip", 430, b"\x01", 0), ("delete", 1, b"\x00", 3)])  # a GCF frame lost its frame
 def test_damage_makes_no_packets_and_those_behind_it_are_decoded(
     protocol: Protocol, damage: list[Damage]
 ) -> None:
