@@ -217,7 +217,10 @@ def read_card_by(model: Path, reader: Callable[[bytes], AnyCard]) -> AnyCard:
         raise FileNotFoundError(f"no model at {model}")
     if not path.is_file():
         raise CardError(f"{model} has no card: {path.name} is missing beside it")
-    card = reader(path.read_bytes())
+    try:
+        card = reader(path.read_bytes())
+    except CardError as error:
+        raise CardError(f"{path.name}: {error}") from error
     if not card.sha256:
         raise CardError(f"the card {path.name} lacks the key 'sha256'")
     found = hashlib.sha256(model.read_bytes()).hexdigest()

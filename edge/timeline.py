@@ -1,8 +1,7 @@
 """From packets to gap-free blocks at the model's rate: one common time line for one instrument."""
 
-from collections import deque
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from edge.block import Block
 from edge.components import component_slots
 from edge.resample import Resampler, check_rate, same_rate
+from edge.segment import Segment
 from edge.timeline_stats import TimelineStats
 from edge.track import Piece, Track, are_valid, valid_runs
 from firmware_bridge.packet import Packet, Stream
@@ -21,20 +21,6 @@ _SET_BACK_NS = 5 * _S
 
 _TOGETHER_S = 5.0
 """Channels that begin within so much are waited for; a later one is taken in when its data begin."""
-
-
-@dataclass(slots=True, eq=False)
-class _Segment:
-    """A stretch without a gap. The first of its live channels tells the time."""
-
-    live: list[Track]
-    stream: Stream
-    resampler: Resampler
-    rate: float
-    next_ns: int  # time of the next input sample
-    inputs: int = 0
-    outputs: int = 0
-    marks: deque[tuple[int, Piece]] = field(default_factory=deque)  # input index where a piece began
 
 
 @dataclass(slots=True, eq=False)
@@ -79,7 +65,7 @@ class Timeline:
         self._rate = rate
         self._max_lag_s = max_lag_s
         self._block = block
-        self._segment: _Segment | None = None
+        self._segment: Segment | None = None
         self._run: _Run | None = None
         self._resampler: Resampler | None = None
         self._last: tuple[int, Stream] | None = None  # UTC end and stream of the segment before
@@ -152,8 +138,7 @@ class Timeline:
         segment, run = self._segment, self._run
         if segment is None or run is None:
             return False
-        certain = segment.resampler.certain(segment.inputs + run.samples)
-        return certain // self._block > segment.outputs // self._block
+        return segment.fills(run.samples, self._block)
 
     def _joined(self) -> list[Block]:
         """The block of the packets that wait to be joined, if there are some."""
@@ -163,19 +148,19 @@ class Timeline:
         self._run = None
         last = run.packets[-1]
         self._stream = last.stream
+        pieces, at = [], 0
         for packet in run.packets:
             start_ns, rate = packet.start_ns or 0, packet.rate or 0.0
             piece = Piece(start_ns, rate, packet.clock, packet.sigma_s, packet.samples[:, 0], True, False)
-            segment.marks.append((segment.inputs, piece))
-            segment.inputs += len(packet.samples)
+            pieces.append((at, piece))
+            at += len(packet.samples)
         rows = np.zeros((run.samples, 3))
         together = np.concatenate([packet.samples for packet in run.packets])
         for column, code in enumerate(last.stream.channels):
             track = self._tracks[code]
             track.newest_ns, track.late_ns, track.end_ns = last.start_ns or 0, 0, run.end_ns
             rows[:, track.slot] = together[:, column]
-        segment.next_ns = run.end_ns
-        return self._blocks(segment, segment.resampler.feed(rows))
+        return segment.feed(rows, pieces, run.end_ns)
 
     def restart(self, reason: str) -> list[Block]:
         """Time was set anew: the last blocks of the time before, as at the end of data."""
@@ -261,7 +246,7 @@ class Timeline:
             else:
                 return
 
-    def _start(self) -> _Segment | None:
+    def _start(self) -> Segment | None:
         """The segment from the first instant on that the channels which begin together all have, or None
         while one that is expected has not shown where it begins."""
         while True:
@@ -284,7 +269,7 @@ class Timeline:
             if complete:
                 return self._begin(together)
 
-    def _begin(self, together: list[Track]) -> _Segment:
+    def _begin(self, together: list[Track]) -> Segment:
         head = together[0].pieces[0]
         live = [track for track in together if same_rate(track.pieces[0].rate, head.rate)]
         if self._resampler is None or self._resampler.rate_in != head.rate:
@@ -304,7 +289,7 @@ class Timeline:
         if stream.channels != before.channels:
             cause = self._cause([track for track in self._tracks.values() if track not in live])
             self.stats.events.append(f"from {when} on with {','.join(codes.values())}{cause}")
-        self._segment = _Segment(live, stream, self._resampler, head.rate, start_ns)
+        self._segment = Segment(live, stream, self._resampler, head.rate, start_ns)
         return self._segment
 
     def _cause(self, tracks: list[Track]) -> str:
@@ -312,7 +297,7 @@ class Timeline:
         codes = [self._slots[track.slot] for track in tracks if track.after_invalid()]
         return f": NaN, infinite or huge samples in {','.join(codes)}" if codes else ""
 
-    def _returns_in(self, segment: _Segment) -> list[int]:
+    def _returns_in(self, segment: Segment) -> list[int]:
         """Input samples until each channel that has come back can join; useless data of it is dropped."""
         due = []
         for track in self._tracks.values():
@@ -333,7 +318,7 @@ class Timeline:
                     break
         return due
 
-    def _tell_rate(self, code: str, rate: float, segment: _Segment) -> None:
+    def _tell_rate(self, code: str, rate: float, segment: Segment) -> None:
         """Once, until it joins the others: a channel is left out of a segment of another rate."""
         if code not in self._other_rate:
             self._other_rate.add(code)
@@ -350,36 +335,21 @@ class Timeline:
             track.silent = True
         return True
 
-    def _emit(self, segment: _Segment, n: int) -> list[Block]:
+    def _emit(self, segment: Segment, n: int) -> list[Block]:
         rows = np.zeros((n, 3))
+        pieces: list[tuple[int, Piece]] = []
         for track in segment.live:
             at = 0
             for piece in track.take(n):
                 rows[at : at + len(piece.samples), track.slot] = piece.samples
                 if track is segment.live[0]:
-                    segment.marks.append((segment.inputs + at, piece))
-                    segment.next_ns = piece.time_ns(len(piece.samples))
+                    pieces.append((at, piece))
                 at += len(piece.samples)
-        segment.inputs += n
-        return self._blocks(segment, segment.resampler.feed(rows))
+        _, last = pieces[-1]
+        return segment.feed(rows, pieces, last.time_ns(len(last.samples)))
 
-    def _end(self, segment: _Segment) -> list[Block]:
-        blocks = self._blocks(segment, segment.resampler.flush())
+    def _end(self, segment: Segment) -> list[Block]:
+        blocks = segment.finish()
         self._last = segment.next_ns, segment.stream
         self._segment = None
         return blocks
-
-    def _blocks(self, segment: _Segment, samples: NDArray[np.float64]) -> list[Block]:
-        """One block, timed by the packet that holds its first sample; none without samples."""
-        if len(samples) == 0:
-            return []
-        up, down = segment.resampler.ratio.as_integer_ratio()
-        position = segment.outputs * down  # of an input sample, `up` times
-        while len(segment.marks) > 1 and segment.marks[1][0] * up <= position:
-            segment.marks.popleft()
-        index, piece = segment.marks[0]
-        start_ns = piece.time_ns((position - index * up) / up)
-        starts = segment.outputs == 0
-        block = Block(segment.stream, start_ns, samples, piece.clock, starts, piece.sigma_s)
-        segment.outputs += len(samples)
-        return [block]

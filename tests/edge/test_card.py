@@ -169,6 +169,12 @@ def test_a_card_that_does_not_say_which_model_it_is_for_is_refused(installed):
         read_card(installed)
 
 
+def test_a_damaged_card_is_named(installed):
+    card_path(installed).write_text("{")
+    with pytest.raises(CardError, match=r"^lppn.json: the card is not JSON"):
+        read_card(installed)
+
+
 def test_a_missing_card_and_a_missing_model_are_told_apart(installed):
     card_path(installed).unlink()
     with pytest.raises(CardError, match=r"has no card: lppn.json is missing beside it"):
