@@ -17,6 +17,13 @@ def above_zero(text: str) -> float:
     return value
 
 
+def whole(text: str) -> int:
+    """A whole number, 0 or above."""
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is no whole number from 0 on")
+    return int(text)
+
+
 def moment(text: str) -> int:
     """A time in UTC, in nanoseconds."""
     try:

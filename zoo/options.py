@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.pick import format_time
-from zoo.arguments import above_zero, moment
+from zoo.arguments import above_zero, moment, whole
 from zoo.data.recipes import RECIPES
 from zoo.data.store import default_cache
 from zoo.pickers.lppn import LPPNConfig
@@ -95,7 +95,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--epoch", type=int, default=500, help="batches between dev scores (default 500)")
     parser.add_argument("--batch", type=int, default=32, help="windows a batch (default 32)")
     parser.add_argument("--learning-rate", type=above_zero, default=2e-3, help="peak (default 0.002)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and data (default 0)")
+    parser.add_argument("--seed", type=whole, default=0, help="of weights and data (default 0)")
     parser.add_argument("--highpass", type=float, default=1.0, help="corner, Hz; 0 for none (default 1)")
     parser.add_argument(
         "--normalisation", choices=sorted(NORMALISATIONS), default="running-asinh", help="of the input"

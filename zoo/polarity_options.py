@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from zoo.arguments import above_zero
+from zoo.arguments import above_zero, whole
 from zoo.commands import POLARITY
 from zoo.data.first_motions import READERS
 from zoo.polarity.compact import Attention
@@ -74,7 +74,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="whether less or more of it is better; auto: less of a loss, more of all else",
     )  # fmt: skip
     parser.add_argument("--loss", help="of Keras; default binary_crossentropy, categorical_crossentropy")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and data (default 0)")
+    parser.add_argument("--seed", type=whole, default=0, help="of weights and data (default 0)")
     args = parser.parse_args(arguments)
     args.learning_rate = args.learning_rate or LEARNING_RATE.get(args.network, 1e-3)
     args.loss = args.loss or LOSS.get(args.network, "categorical_crossentropy")

@@ -203,6 +203,7 @@ def test_what_cannot_be_trained_is_refused_in_one_line(edge_train, tmp_path, cap
         (["--learning-rate", "nan"], "--learning-rate: 'nan' is no number above 0"),
         (["--learning-rate", "inf"], "--learning-rate: 'inf' is no number above 0"),
         (["--learning-rate", "fast"], "--learning-rate: 'fast' is no number above 0"),
+        (["--seed", -1], "--seed: '-1' is no whole number from 0 on"),
         (["--continuous-from", "noon"], "--continuous-from: 'noon' is no time, as 2019-07-04T17:33:00Z"),
         (["--continuous-from", "2020-01-01"], "give --continuous FOLDER"),
         (["--continuous-source", "valley"], "give --continuous FOLDER"),
