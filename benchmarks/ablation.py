@@ -1,7 +1,7 @@
 """What each part of the training bought: the same network trained without it, several seeds each.
 
     python -m benchmarks.ablation --runs runs/ablation --seeds 3 --jobs 2 \\
-        -- --data labelled --data weak --teachers labelled_picks.json.gz --dev labelled -n 4
+        -- --data labelled --data weak --teachers picks.json.gz --dev labelled -n 4
 
 What stands after `--` goes to `edge-train`, whole for the row "as given" and changed in one thing for each
 of the others. A row is the mean of the dev scores after the last epoch over the seeds, with the standard

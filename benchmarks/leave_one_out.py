@@ -1,7 +1,7 @@
 """How much a picker loses where it has never been: each source left out of training, then scored on.
 
     python -m benchmarks.leave_one_out --labelled labelled --runs runs/leave-one-out --jobs 2 \\
-        -- --data labelled --data weak --teachers peers/labelled_picks.json.gz
+        -- --data labelled --data weak --teachers picks.json.gz
 
 What stands after `--` goes to `edge-train` as it is. For every source of the labelled folder's train split a
 network is trained without it, and one with everything. The network without a source is scored on all of its
