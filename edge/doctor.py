@@ -31,12 +31,13 @@ _FULL_LINE = 0.9
 _DAMAGED_SHARE = 0.01
 _RATE_TOLERANCE = 5e-3
 _CLOCK_OFF_S = 1.0
-_CLOCK_WORDS = {
-    "gnss": "UTC from GNSS",
-    "ntp": "UTC from NTP",
+_CLOCK_WORDS: dict[Clock | None, str] = {
     "device": "the digitizer's own, without UTC",
+    "gnss": "UTC from GNSS",
     "host": "this computer's",
-    "unknown": "no time on the wire",
+    "ntp": "UTC from NTP",
+    "unknown": "UTC, the wire does not say from where",
+    None: "no time on the wire",
 }
 
 
@@ -62,15 +63,15 @@ class Channel:
 class Examination:
     """What was heard of a line in `seconds`, from the first byte on.
 
-    `rates` in Hz, None where the wire does not tell. `delays_s`: from the last sample of each packet with UTC
-    to its arrival.
+    `clocks`: None where packets have no time. `rates` in Hz, None where the wire does not tell. `delays_s`:
+    from the last sample of each packet with UTC to its arrival.
     """
 
     seconds: float = 0.0
     n_bytes: int = 0
     began_ns: int | None = None
     marks: int = 0
-    clocks: set[Clock] = field(default_factory=set)
+    clocks: set[Clock | None] = field(default_factory=set)
     rates: set[float | None] = field(default_factory=set)
     channels: dict[str, Channel] = field(default_factory=dict)
     delays_s: list[float] = field(default_factory=list)
@@ -83,7 +84,7 @@ class Examination:
             self.seconds = (arrived.arrival_ns - self.began_ns) / _S
         self.n_bytes += arrived.n_bytes
         for arrival_ns, packet in arrived.packets:
-            self.clocks.add(packet.clock)
+            self.clocks.add(None if packet.start_ns is None else packet.clock)
             self.marks += packet.mark is not None
             self.rates.add(packet.rate)
             for code, column in zip(packet.stream.channels, packet.samples.T, strict=True):
@@ -158,7 +159,7 @@ class Diagnosis:
         yield f"rate      {told} by the wire, {measured}"
         for name, channel in heard.channels.items():
             yield f"channel   {name}  {channel.lowest:g} … {channel.highest:g}"
-        words = ", ".join(_CLOCK_WORDS[clock] for clock in sorted(heard.clocks))
+        words = ", ".join(said for clock, said in _CLOCK_WORDS.items() if clock in heard.clocks)
         marks = f", {heard.marks} PPS marks" if heard.marks else ""
         synchronised = "synchronised" if self.host == "ntp" else "not synchronised"
         yield f"clock     {words}{marks}; this computer is {synchronised}"
@@ -211,7 +212,7 @@ class Diagnosis:
                 yield f"{rate:g} Hz announced, {measured:.2f} Hz arrive: is data lost, or the rate set wrong?"
 
     def _clock_problems(self) -> Iterator[str]:
-        timed = self.heard.delays_s or self.heard.marks
+        timed = self.heard.marks or self.heard.clocks - {None, "device"}
         if not timed and self.host != "ntp":
             yield (
                 "nobody knows the time: the digitizer sends none and this computer's clock is not "

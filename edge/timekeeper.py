@@ -108,7 +108,7 @@ class Timekeeper:
         elif packet.start_ns is not None and packet.rate is not None:
             out = self._timed(packet, packet.start_ns, packet.rate, arrival_ns)
         elif arrival_ns is None:
-            raise ValueError("it has sent no UTC, so only a live line can tell its time")
+            raise ValueError("it has sent no UTC yet, so only a live line can tell its time")
         else:
             if self._newest_ns is None:
                 self._begin(_COUNTED_RATE_SIGMA)
@@ -161,7 +161,7 @@ class Timekeeper:
             self._marks.feed(packet.mark)
         line, clock, sigma_s = self._best(device_ns, arrival_ns)
         if line is None:
-            raise ValueError("it has sent no UTC, so only a live line can tell its time")
+            raise ValueError("it has sent no UTC yet, so only a live line can tell its time")
         off_ns = self._correct(line, device_ns, rate)
         if abs(off_ns) > self._step_ns:
             out.append(ClockStep(f"clock set anew by {off_ns / _S:+.3f} s"))

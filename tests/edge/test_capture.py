@@ -83,7 +83,7 @@ def test_a_capture_without_utc_is_no_use_and_says_so_in_one_line(replay, tmp_pat
     status, picks, lines = replay(path)
     assert picks == []
     (line,) = [line for line in lines if "UTC" in line]
-    assert "not picked: it has sent no UTC" in line
+    assert "not picked: it has sent no UTC yet" in line
     assert (status, lines) == (0, [line, lines[1], "0 P, 0 S picked"])
     assert lines[1].startswith(f"{path.name}: ")
 

@@ -325,6 +325,16 @@ def test_a_time_that_nobody_can_listen(capsys: pytest.CaptureFixture[str], secon
     assert said.endswith(f"--seconds: '{seconds}' is no time to listen, such as 10")
 
 
+def test_utc_of_unknown_provenance_is_a_time_on_the_wire(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.doctor.host_clock", lambda: "host")
+    with PtyDigitizer(packets_from_now(QUAKE.samples, 100.0, "ndjson")) as digitizer:
+        status, verdicts, out = doctor("--device", digitizer.device, "--seconds", "1.5")
+    assert (status, verdicts) == (0, FINE)
+    assert "clock     UTC, the wire does not say from where; this computer is not synchronised" in out
+
+
 def test_a_silent_line(doctor: Doctor) -> None:
     with PtyDigitizer([]) as digitizer:
         status, (verdict,), out = doctor("--device", digitizer.device, "--seconds", "0.5")
