@@ -199,8 +199,10 @@ def _address(url: str) -> URL:
 def _engine(address: URL, begin: bool) -> Engine:
     if address.get_backend_name() == "sqlite" and not begin:
         # By a mere path SQLite would make the file that is missing.
-        path = Path(address.database or "").absolute().as_uri()
-        address = address.set(database=path).update_query_dict({"mode": "rw", "uri": "true"})
+        path = Path(address.database or "").absolute()
+        if not path.exists():
+            raise StoreError(f"store {path}: there is none; collecting makes it, see edge-collect --help")
+        address = address.set(database=path.as_uri()).update_query_dict({"mode": "rw", "uri": "true"})
     try:
         engine = create_engine(address)
     except ModuleNotFoundError as error:

@@ -256,7 +256,7 @@ def test_a_mistyped_store_is_said_and_not_made(tmp_path, capsys):
     store = tmp_path / "pick.db"
     out = str(tmp_path / "out")
     assert main(["export", "--store", f"sqlite:///{store}", "--format", "real", "--out", out]) == 2
-    assert f"{store}: unable to open database file" in capsys.readouterr().err
+    assert f"store {store}: there is none; collecting makes it" in capsys.readouterr().err
     assert not store.exists()
 
 
