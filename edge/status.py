@@ -81,10 +81,14 @@ def readable(status: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(value, Mapping):
             for name, inner in value.items():
                 parts = inner.items() if isinstance(inner, Mapping) else ()
-                shown = ", ".join(f"{k} {v}" for k, v in parts) or inner
+                shown = ", ".join(f"{k} {_shown(v)}" for k, v in parts) or inner
                 yield f"{key:<24} {name}: {shown}"
         else:
-            yield f"{key:<24} {'–' if value is None else value}"
+            yield f"{key:<24} {_shown(value)}"
+
+
+def _shown(value: object) -> object:
+    return "–" if value is None else value
 
 
 def status_file() -> Path | None:

@@ -155,11 +155,15 @@ def test_one_that_cannot_be_read_does_not_hide_the_others(tmp_path, monkeypatch,
 
 def test_what_a_peer_said_cannot_steer_the_terminal(tmp_path, capsys):
     path = tmp_path / "status.json"
-    queues = {"http://x": {"depth": 1, "problem": "answered 503 \x1b[2J", "unfit": 0}}
+    queues = {
+        "http://x": {"depth": 1, "problem": "answered 503 \x1b[2J", "unfit": 0},
+        "http://y": {"depth": 0, "problem": None, "unfit": 0},
+    }
     path.write_text(json.dumps({"state": "streaming", "queues": queues}))
     assert status.main([str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(line.endswith("depth 1, problem answered 503 ?[2J, unfit 0") for line in lines)
+    assert any(line.endswith("http://y: depth 0, problem –, unfit 0") for line in lines)
     assert all(line.isprintable() for line in lines)
 
 
