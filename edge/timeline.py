@@ -75,6 +75,7 @@ class Timeline:
 
     def _clear_tracks(self) -> None:
         self._tracks = {code: Track(slot) for slot, code in enumerate(self._slots) if code}
+        self._until_ns: int | None = None  # where the newest segment ended: none begins before that
 
     def feed(self, packet: Packet) -> list[Block]:
         """Blocks that this packet completes; it may also end a segment and start the next.
@@ -249,6 +250,8 @@ class Timeline:
     def _start(self) -> Segment | None:
         """The segment from the first instant on that the channels which begin together all have, or None
         while one that is expected has not shown where it begins."""
+        for track in self._tracks.values():
+            self._drop_past(track)
         while True:
             expected = [track for track in self._tracks.values() if track.pieces or not track.silent]
             waiting = [track for track in expected if track.pieces]
@@ -268,6 +271,15 @@ class Timeline:
                 complete = complete and skip < run
             if complete:
                 return self._begin(together)
+
+    def _drop_past(self, track: Track) -> None:
+        """What a channel brings of the time in which the others went on without it."""
+        while self._until_ns is not None and track.pieces:
+            head = track.pieces[0]
+            past = head.samples_until(self._until_ns)
+            if past <= 0:
+                break
+            self._drop(track, min(past, len(head.samples)))
 
     def _begin(self, together: list[Track]) -> Segment:
         head = together[0].pieces[0]
@@ -351,5 +363,6 @@ class Timeline:
     def _end(self, segment: Segment) -> list[Block]:
         blocks = segment.finish()
         self._last = segment.next_ns, segment.stream
+        self._until_ns = segment.next_ns
         self._segment = None
         return blocks

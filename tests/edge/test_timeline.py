@@ -530,6 +530,50 @@ def test_no_block_goes_back_where_only_the_late_channel_goes_on() -> None:
     assert blocks[-1].stream.channels == ("", "", "EHE")
 
 
+def test_a_channel_that_returns_amid_the_others_packets_is_taken_in_behind_them() -> None:
+    x = counts(40_000)
+    timeline = Timeline(ZNE, max_lag_s=30.0)
+    packets = [single(x, code, i, i + 10) for i in range(0, 400, 10) for code in ("EHZ", "EHN")]
+    packets += [single(x, "EHE", i, i + 10) for i in range(204, 394, 10)]
+    packets.sort(key=lambda one: one.start_ns or 0)
+    two, three, rest = segments(play(timeline, packets))
+    assert (two[0], two[2]) == (0.0, ("EHZ", "EHN", ""))
+    np.testing.assert_array_equal(two[1][:, :2], seconds(x, 0, 210)[:, :2])
+    assert (three[0], three[2]) == (210.0, ZNE)
+    np.testing.assert_array_equal(three[1], seconds(x, 210, 394))
+    assert (rest[0], rest[2]) == (394.0, ("EHZ", "EHN", ""))
+    assert timeline.stats.partial_samples == 600
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(20, 900), st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 1500)), max_size=2)
+        ),
+        min_size=3,
+        max_size=3,
+    )
+)
+def test_no_time_comes_twice_however_the_records_of_each_channel_are_cut(
+    plan: list[tuple[int, list[tuple[int, int]]]],
+) -> None:
+    x = counts(4000)
+    packets = []
+    for code, (length, holes) in zip(ZNE, plan, strict=True):
+        there = np.ones(len(x), bool)
+        for first, n in holes:
+            there[first : first + n] = False
+        edges = np.flatnonzero(np.diff(there, prepend=False, append=False)).tolist()
+        for first, last in zip(edges[::2], edges[1::2], strict=True):
+            for i in range(first, last, length):
+                part = x[i : min(i + length, last), [ZNE.index(code)]]
+                packets.append(packet(part, i / 100, (code,)))
+    blocks = play(Timeline(ZNE, max_lag_s=2.0), sorted(packets, key=lambda one: one.start_ns or 0))
+    for before, block in pairwise(blocks):
+        assert block.start_ns >= before.start_ns + len(before.samples) * S // 100
+
+
 def test_a_channel_that_never_comes_is_not_waited_for_beyond_the_lag() -> None:
     x = counts(6000)
     timeline = Timeline(ZNE, max_lag_s=20.0)
