@@ -18,8 +18,9 @@ from tqdm import tqdm
 from edge.cells import PHASES
 from edge.model import Network
 from edge.pick import Phase, Pick, parse_time
-from zoo.data.seisbench import read_rows, read_traces
-from zoo.data.tables import Row, number
+from edge.resample import check_rate
+from zoo.data.seisbench import ONSET_COLUMNS, Trace, has_onset, read_rows, read_traces
+from zoo.data.tables import Row, Rows, number
 from zoo.evaluate_polarity import evaluate_polarity
 from zoo.runner import MODELS, TOGETHER, batched
 from zoo.scores import scoring
@@ -89,9 +90,7 @@ def picker_for(path: Path, network: Network | None, picker: str | None) -> PickT
     Raises ValueError for a file of another kind, and, when called, for a trace that the file lacks.
     """
     if network is not None:
-        from zoo.runner import trace_picks
-
-        return lambda traces: trace_picks(network, traces, PICK_THRESHOLD)
+        return model_picker(network)
     if not path.name.endswith((".json", ".json.gz")):
         raise ValueError(
             f"{path.name}: --data takes a .tflite or .keras model, or picks in .json or .json.gz"
@@ -99,17 +98,53 @@ def picker_for(path: Path, network: Network | None, picker: str | None) -> PickT
     return stored_picker(path, picker)
 
 
+def model_picker(network: Network) -> PickTraces:
+    """What picks labelled traces by a model, and tells once of every sample rate that cannot be picked."""
+    from zoo.runner import trace_picks
+
+    told: set[float] = set()
+
+    def pick(traces: Sequence[Trace]) -> dict[str, list[scoring.TracePick]]:
+        for trace in traces:
+            try:
+                check_rate(trace.rate)
+            except ValueError as error:
+                if trace.rate not in told:
+                    told.add(trace.rate)
+                    line = f"edge-evaluate: {trace.name} and what else is like it count as missed: {error}"
+                    tqdm.write(line, file=sys.stderr)
+        return trace_picks(network, traces, PICK_THRESHOLD)
+
+    return pick
+
+
 def run_traces(pick_traces: PickTraces, folder: Path, split: str | None) -> Run:
-    """Picks every trace of a SeisBench folder and compares the picks with its labels."""
+    """Picks every trace of a SeisBench folder and compares the picks with its labels. ValueError where there
+    is nothing to compare with, or a name comes twice."""
     labels: list[scoring.Labels] = []
     picks: dict[str, list[scoring.TracePick]] = {}
     rows = read_rows(folder, split)
-    distance_km = {row["trace_name"]: _distance_km(row) for row in rows}
+    distance_km = _distances_km(rows, folder)
     traces = tqdm(read_traces(folder, split), "picking", len(rows), disable=not sys.stderr.isatty())
     for some in batched(traces, TOGETHER):
         labels += [scoring.labels_of(trace, distance_km[trace.name]) for trace in some]
         picks |= pick_traces(some)
     return Run(labels, picks, {phase: scoring.compare(labels, picks, phase) for phase in PHASES})
+
+
+def _distances_km(rows: Rows, folder: Path) -> dict[str, float]:
+    """Epicentral distances by trace name. ValueError as `run_traces`."""
+    distances: dict[str, float] = {}
+    known = False
+    for row in rows:
+        name = row["trace_name"]
+        if name in distances:
+            raise ValueError(f"{folder} has the trace {name!r} twice; leave one row of it")
+        distances[name] = _distance_km(row)
+        known = known or row.get("trace_category") == "noise" or has_onset(row)
+    if not known:
+        raise ValueError(f"{folder} has neither onsets nor noise to score; {ONSET_COLUMNS}")
+    return distances
 
 
 def _distance_km(row: Row) -> float:

@@ -12,6 +12,7 @@ from edge.card import Card, CellSpec, InputSpec, StreamSpec, card_path
 from zoo.data.prepare import CONTINUOUS, stream_store, trace_store
 from zoo.data.recipes import RECIPES
 from zoo.data.records import Record
+from zoo.data.seisbench import ONSET_COLUMNS
 from zoo.data.store import Records, RecordStore
 from zoo.data.windows import Mixer, TrainingSet, WindowMixer
 from zoo.dev_score import DevScore, dev_traces
@@ -101,6 +102,8 @@ def prepare(args: Namespace) -> tuple[Card, Mixer, DevScore]:
         counts[args.continuous.resolve().name] = len(streams)
     if not groups:
         raise ValueError("no trace is left to train on")
+    if not args.continuous and not any(store.onsets for store in stores.values()):
+        raise ValueError(f"no trace to train on has an onset of P or S; {ONSET_COLUMNS}")
     mixer: Mixer = WindowMixer(groups, card.input, config.S, RECIPES[args.recipe])
     if args.distil:
         teacher = load_keras(args.distil)

@@ -168,6 +168,34 @@ def test_a_model_is_scored_at_its_card_and_tells_how_soon_it_picks(
     assert min(image.imread(out / "time_to_pick.png").shape[:2]) > 300
 
 
+def test_traces_at_a_rate_that_cannot_be_picked_are_told(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = list(csv.DictReader((data / "metadata.csv").open()))
+    for row in rows[:3]:
+        row["trace_sampling_rate_hz"] = "2000"
+    write_csv(data / "metadata.csv", rows)
+    monkeypatch.setattr(evaluate, "open_model", lambda path: Riser())
+    assert main(["riser.tflite", "--data", str(data)]) == 0
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("edge-evaluate: t0 ")
+    assert "count as missed: sample rate 2000 Hz is outside 20…1000 Hz" in line
+
+
+def test_a_table_with_nothing_to_score_and_a_name_that_comes_twice_are_told_before_picking(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_trace_picks(tmp_path / "mine.json", made())
+    rows = list(csv.DictReader((data / "metadata.csv").open()))
+    write_csv(data / "metadata.csv", [*rows, rows[0]])
+    assert main([str(tmp_path / "mine.json"), "--data", str(data)]) == 1
+    assert "has the trace 't0' twice" in capsys.readouterr().err
+    renamed = [{"trace_name": row["trace_name"], "p_pick": row["trace_p_arrival_sample"]} for row in rows]
+    write_csv(data / "metadata.csv", renamed)
+    assert main([str(tmp_path / "mine.json"), "--data", str(data)]) == 1
+    assert "has neither onsets nor noise to score; onsets are read from" in capsys.readouterr().err
+
+
 def test_a_split_of_one_picker_of_several(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

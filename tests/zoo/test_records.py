@@ -48,6 +48,12 @@ def test_a_rate_that_is_the_models_but_for_its_oscillator_moves_no_label():
     assert record.arrivals[0].sample == np.abs(record.samples[:, 0]).argmax() == 8000
 
 
+@pytest.mark.parametrize("rate", [10.0, 2000.0])
+def test_a_trace_at_a_rate_that_no_station_has_is_named(rate):
+    with pytest.raises(ValueError, match="trace 't': sample rate"):
+        record_of(trace(noise(rate), rate), PLAIN)
+
+
 @pytest.mark.parametrize("scale", [1e-40, 1e-12, 1.0, 1e7, 1e40])
 def test_the_unit_makes_no_difference(scale):
     """Counts, nm/s and m/s alike: neither lost below nor above what float32 holds."""

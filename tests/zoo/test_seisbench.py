@@ -118,6 +118,7 @@ def test_any_order_and_number_of_components_finds_its_place(
         ("Z12H", "1.1 2.1 3.1"),
         ("HZ", "2.1 0 0"),
         ("21", "0 2.1 1.1"),
+        ("enz", "3.1 2.1 1.1"),
     ],
 )
 def test_other_names_of_components_go_where_the_station_puts_them(
@@ -233,10 +234,34 @@ def test_of_several_named_arrivals_the_first_counts(tmp_path: Path) -> None:
         "trace_Pg_arrival_sample": 30,
         "trace_Pn_arrival_sample": 20,
         "trace_PmP_arrival_sample": 10,
-        "trace_Sg_arrival_sample": 70,
+        "trace_Sg_arrival_sample": 80,
+        "trace_S1_arrival_sample": 70,
     }
     (trace,) = read_traces(write_folder(tmp_path, [row], {"t": np.ones((3, 99))}))
     assert (trace.p_sample, trace.s_sample) == (20.0, 70.0)
+
+
+@pytest.mark.parametrize("name", ["p", "P", "P1", "Pg", "Pn"])
+def test_an_arrival_of_any_name_has_its_own_first_motion(tmp_path: Path, name: str) -> None:
+    row = {
+        "trace_name": "t",
+        "trace_sampling_rate_hz": 100,
+        f"trace_{name}_arrival_sample": 20,
+        f"trace_{name}_polarity": "negative",
+        "trace_Pb_arrival_sample": 30,
+        "trace_Pb_polarity": "positive",
+    }
+    (trace,) = read_traces(write_folder(tmp_path, [row], {"t": np.ones((3, 99))}))
+    assert (trace.p_sample, trace.polarity) == (20.0, "down")
+
+
+def test_a_data_format_whose_values_are_arrays_of_one_is_read(tmp_path: Path) -> None:
+    described = {"sampling_rate": np.array([50.0]), "component_order": np.array([b"ENZ"])}
+    (trace,) = read_traces(
+        write_folder(tmp_path, [{"trace_name": "t"}], {"t": [[1.0], [2.0], [3.0]]}, described)
+    )
+    assert trace.rate == 50.0
+    np.testing.assert_array_equal(trace.samples, [[3.0, 2.0, 1.0]])
 
 
 def test_only_the_split_and_names_asked_for(tmp_path: Path) -> None:

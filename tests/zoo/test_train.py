@@ -343,6 +343,13 @@ def test_a_source_left_out_is_not_trained_on_and_told_in_the_card(quakes, tmp_pa
         prepare("--without", "north", "--continuous", others, "--continuous-source", "north")
 
 
+def test_data_without_an_onset_are_refused_rather_than_learnt_from_in_vain(quakes, tmp_path):
+    folder = write_set(tmp_path / "unknown", "train", 100, ["north"])
+    args = ["lppn", "--data", folder, "--dev", quakes, "--run", tmp_path, "--cache", tmp_path]
+    with pytest.raises(ValueError, match="onset of P or S; onsets are read from columns such as"):
+        train.prepare(train.parse([str(word) for word in args]))
+
+
 def test_of_a_large_dev_split_a_part_is_scored(tmp_path, monkeypatch):
     folder = write_set(tmp_path / "large", "dev", 20, ["x"] * 10)
     assert len(dev_score.dev_traces(folder)) == 10

@@ -35,8 +35,11 @@ class Record:
 def record_of(trace: Trace, spec: InputSpec, taught: Sequence[Arrival] = ()) -> Record:
     """Resamples and high-passes one trace exactly as the station does, and converts its labels and what
     teachers say of its unpicked phases (`taught`, at the trace's own rate). ValueError for samples that are
-    not finite."""
-    samples = resample(np.asarray(trace.samples, np.float64), trace.rate, spec.rate_hz)
+    not finite and for a sample rate outside 20…1000 Hz."""
+    try:
+        samples = resample(np.asarray(trace.samples, np.float64), trace.rate, spec.rate_hz)
+    except ValueError as error:
+        raise ValueError(f"trace {trace.name!r}: {error}") from error
     if not np.isfinite(samples).all():
         raise ValueError(f"trace {trace.name!r} has samples that are no numbers; leave it out or mend it")
     if spec.highpass_hz is not None:

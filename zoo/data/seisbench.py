@@ -41,11 +41,14 @@ _POLARITY: dict[str, Polarity] = {
     "undecidable": "unknown",
     "unknown": "unknown",
 }
-# Sets that tell crustal from head waves (Pg, Pn) give each its own columns; a picker is asked for the first.
+# Sets that tell crustal from head waves (Pg, Pn), or leave it open (P1), give each its own columns; a picker
+# is asked for the first.
 _NAMES: dict[Phase, tuple[str, ...]] = {
-    "P": ("p", "P", "Pg", "Pn", "Pb"),
-    "S": ("s", "S", "Sg", "Sn", "Sb"),
+    "P": ("p", "P", "P1", "Pg", "Pn", "Pb"),
+    "S": ("s", "S", "S1", "Sg", "Sn", "Sb"),
 }
+ONSET_COLUMNS = "onsets are read from columns such as trace_P_arrival_sample and trace_S_arrival_sample"
+"""For who finds none."""
 _STATUS = {"manual": "analyst", "automatic": "automatic"}
 
 
@@ -168,7 +171,7 @@ def _walk(rows: Rows, names: Collection[str] | None, folder: str) -> Iterator[Tr
 def _trace(row: Row, stored: NDArray[Any], header: dict[str, Any], folder: str) -> Trace:
     name = row["trace_name"]
     order = row.get("trace_component_order") or header.get("component_order") or "ZNE"
-    samples = _in_zne(stored, order, header.get("dimension_order", "CW"), name)
+    samples = _in_zne(stored, order.upper(), header.get("dimension_order", "CW"), name)
     marked = row.get("trace_components_present")
     alive = "".join(c for c, x in zip("ZNE", samples.T, strict=True) if x.any())
     # Of a trace that is silent throughout all components count: none at all would be no trace.
@@ -187,7 +190,7 @@ def _trace(row: Row, stored: NDArray[Any], header: dict[str, Any], folder: str) 
         s_sample=s,
         p_unlabelled=_unlabelled(row, "p", p, category),
         s_unlabelled=_unlabelled(row, "s", s, category),
-        polarity=_POLARITY.get((row.get("trace_polarity") or row.get("trace_P_polarity") or "").lower()),
+        polarity=_polarity(row),
         category=category,
         quality=row.get("label_quality") or _quality(row, category),
         unit=row.get("trace_unit") or "counts",
@@ -247,9 +250,26 @@ def _rate(row: Row, header: dict[str, Any]) -> float:
     return rate
 
 
+def has_onset(row: Row) -> bool:
+    """Whether a row of a table has an onset of P or S."""
+    return bool(_onsets(row, "P") or _onsets(row, "S"))
+
+
 def _onset(row: Row, phase: Phase) -> float | None:
-    onsets = [number(row, f"trace_{name}_arrival_sample") for name in _NAMES[phase]]
-    return min((onset for onset in onsets if onset is not None and np.isfinite(onset)), default=None)
+    return min(_onsets(row, phase), default=(None, ""))[0]
+
+
+def _onsets(row: Row, phase: Phase) -> list[tuple[float, str]]:
+    """All that a row has of a phase: sample, and which of its names it has."""
+    samples = [(number(row, f"trace_{name}_arrival_sample"), name) for name in _NAMES[phase]]
+    return [(sample, name) for sample, name in samples if sample is not None and np.isfinite(sample)]
+
+
+def _polarity(row: Row) -> Polarity | None:
+    """Of the trace, or of the arrival that its P is."""
+    name = min(_onsets(row, "P"), default=(0.0, "P"))[1]
+    told = row.get("trace_polarity") or row.get(f"trace_{name}_polarity") or ""
+    return _POLARITY.get(told.lower())
 
 
 def _quality(row: Row, category: str) -> str:
@@ -274,4 +294,6 @@ def _flag(row: Row, column: str) -> bool:
 
 
 def _scalar(value: Any) -> Any:
+    """What is stored alone, or alone in an array."""
+    value = value.item() if np.size(value) == 1 and isinstance(value, np.ndarray) else value
     return value.decode() if isinstance(value, bytes) else value

@@ -108,6 +108,11 @@ class RecordStore(Sequence[Record]):
         there = [np.diff(self._index[key], prepend=0) for key in ("arrivals", "spans")]
         return np.asarray((there[0] == 0) & (there[1] == 0))
 
+    @property
+    def onsets(self) -> int:
+        """In all records."""
+        return len(self._arrivals)
+
     def counts(self) -> dict[str, int]:
         """Records by source, the shortest too."""
         counts = np.bincount(self._index["source"], minlength=len(self._sources)).tolist()
