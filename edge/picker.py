@@ -55,6 +55,7 @@ class _Anchor:
 
     sample: int
     start_ns: int
+    rate: float
     stream: Stream
     clock: Clock
     sigma_s: float | None
@@ -86,7 +87,16 @@ class Picker:
             self.end()
         segment = self._segments[-1]
         segment.anchors.append(
-            _Anchor(segment.length, block.start_ns, block.stream, block.clock, block.sigma_s, scale, unit)
+            _Anchor(
+                segment.length,
+                block.start_ns,
+                block.rate,
+                block.stream,
+                block.clock,
+                block.sigma_s,
+                scale,
+                unit,
+            )
         )
         segment.waiting.append(block.samples)
         segment.queued += len(block.samples)
@@ -175,7 +185,7 @@ class Picker:
         heard = min(due, self._heard)
         anchor = self._anchor(onset.sample)
         stream = anchor.stream
-        time_ns = anchor.start_ns + round((onset.sample - anchor.sample) * NS / self._rate)
+        time_ns = anchor.start_ns + round((onset.sample - anchor.sample) * NS / anchor.rate)
         snr_db, amp = self._strength(onset)
         cell_ns = round(card.cells.stride * NS / self._rate)
         pick = Pick(

@@ -56,6 +56,7 @@ class Segment:
             marks.popleft()
         index, piece = marks[0]
         start_ns = piece.time_ns((position - index * up) / up)
+        rate = piece.rate * up / down
         starts = self._outputs == 0
         self._outputs += len(samples)
-        return [Block(self.stream, start_ns, samples, piece.clock, starts, piece.sigma_s)]
+        return [Block(self.stream, start_ns, samples, rate, piece.clock, starts, piece.sigma_s)]

@@ -52,7 +52,7 @@ def blocks_of(samples, cuts=(), starts=True, start_ns=START_NS):
     for a, b in pairwise(edges):
         if b > a:
             begin = start_ns + a * NS // RATE
-            blocks.append(Block(STREAM, begin, samples[a:b], "gnss", starts and not blocks))
+            blocks.append(Block(STREAM, begin, samples[a:b], 100.0, "gnss", starts and not blocks))
     return blocks
 
 

@@ -148,7 +148,7 @@ def test_without_motion_on_the_vertical_there_is_no_polarity(network, channels):
     samples[:, 0] = 0.0
     bank = Bank(network, {"P": 0.1, "S": 0.1}, polariser=SIGNS)
     picker = bank.open()
-    picker.feed(Block(Stream("XX", "TEST", "00", channels), START_NS, samples, "gnss", True))
+    picker.feed(Block(Stream("XX", "TEST", "00", channels), START_NS, samples, 100.0, "gnss", True))
     picker.end()
     picks = bank.run()
     assert "P" in {pick.phase for pick in picks}

@@ -59,6 +59,15 @@ def test_an_earthquake_is_picked_and_nothing_is_reported(run, network):
         assert 0 < pick.latency_s <= 60
 
 
+@pytest.mark.parametrize("rate", [99.96, 100.04, 333.333])
+def test_how_long_packets_are_does_not_move_picks_where_the_oscillator_is_off(run, rate):
+    short, _ = run(packets(QUAKE.samples, rate=rate, size=20))
+    whole, _ = run(packets(QUAKE.samples, rate=rate, size=len(QUAKE.samples)))
+    assert len(short) > 1
+    for one, other in zip(short, whole, strict=True):
+        assert abs(one.time_ns - other.time_ns) < 1e-4 * NS
+
+
 @pytest.mark.parametrize("rate", [10.0, 2000.0])
 def test_an_instrument_at_an_impossible_rate_is_reported_once_and_the_others_go_on(run, rate):
     good, bad = packets(QUAKE.samples), packets(QUAKE.samples, "ODD", rate=rate)
@@ -240,7 +249,7 @@ def test_smaller_packets_do_not_change_what_is_said(cuts, flat_for):
 
     def said(edges):
         watch = FlatWatch(rate=10.0)
-        blocks = [Block(stream, START_NS, samples[a:b], "gnss", a == 0) for a, b in pairwise(edges)]
+        blocks = [Block(stream, START_NS, samples[a:b], 100.0, "gnss", a == 0) for a, b in pairwise(edges)]
         return [line for block in blocks for line in watch.feed(block)]
 
     lines = said(range(0, 1001, 10))
