@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar, get_args
 from edge.cells import PHASES, OffsetKind
 from edge.pick import Phase
 from edge.preprocess import BLOCK, normaliser
+from edge.terminal import printable
 
 CARD_VERSION = 3
 
@@ -112,7 +113,9 @@ class Card:
         try:
             block = normaliser(self.input.normalisation).block
         except (TypeError, ValueError) as error:
-            raise CardError(f"the card's input.normalisation cannot be used: {error}") from error
+            raise CardError(
+                f"the card's input.normalisation cannot be used: {printable(str(error))}"
+            ) from error
         must("cells.stride", stride, whole(stride) and stride > 0, "a whole number above 0")
         offset = self.cells.offset
         must("cells.offset", offset, offset in get_args(OffsetKind), "sigmoid or linear")
@@ -170,7 +173,7 @@ def fitting() -> Iterator[None]:
     except KeyError as error:
         raise CardError(f"the card lacks the key {error}") from error
     except TypeError as error:
-        raise CardError(f"the card does not fit this version: {error}") from error
+        raise CardError(f"the card does not fit this version: {printable(str(error))}") from error
 
 
 def must(key: str, value: object, fits: bool, rule: str) -> None:

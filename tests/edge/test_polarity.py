@@ -97,6 +97,7 @@ def test_a_value_that_cannot_be_is_named(path, value):
 
 @given(st.sampled_from(KEYS), JSON)
 @example(("input",), {"rate_hz": 100})
+@example(("input",), {"\n": None})
 def test_a_damaged_card_is_a_card_or_a_card_error_of_one_line(path, value):
     try:
         card = PolarityCard.from_json(changed(path, value))
