@@ -274,6 +274,10 @@ class Station:
                 "fewer picks, of S above all"
             )
         vertical = stream.channels[0]
+        if len(present) == 3 and not vertical.endswith("Z"):
+            self._report(
+                f"{stream.station_id}: no Z among {', '.join(present)}: {vertical} is taken for the vertical"
+            )
         if vertical and self._polariser and self._polariser.turns(stream.station_id, vertical):
             self._report(f"{stream.station_id}.{vertical}: reversed, polarities are turned")
 

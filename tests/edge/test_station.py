@@ -119,6 +119,14 @@ def test_a_one_component_station_is_told_so_once_and_picked(run):
     assert min(p_after_s(picks)) == pytest.approx(20.0, abs=0.2)
 
 
+@pytest.mark.parametrize("channels", [("HH1", "HH2", "HH3"), ("HHU", "HHV", "HHW")])
+def test_which_of_three_channels_without_a_z_counts_as_the_vertical_is_told(run, channels):
+    picks, lines = run(packets(QUAKE.samples, channels=channels))
+    named = ", ".join(channels)
+    assert lines == [f"XX.TEST.00: no Z among {named}: {channels[0]} is taken for the vertical"]
+    assert min(p_after_s(picks)) == pytest.approx(20.0, abs=0.2)
+
+
 def test_records_of_single_channels_are_joined_where_the_channels_are_known(run):
     singles = [packets(QUAKE.samples[:, k : k + 1], channels=(ZNE[k],)) for k in (2, 0, 1)]
     mixed = [packet for three in zip(*singles, strict=True) for packet in three]

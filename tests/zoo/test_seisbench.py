@@ -317,6 +317,16 @@ def test_what_does_not_fit_is_named(tmp_path: Path, row: dict[str, Any], said: s
         list(read_traces(folder))
 
 
+def test_samples_first_where_components_should_be_are_told_with_the_order_that_was_read(
+    tmp_path: Path,
+) -> None:
+    row = {"trace_name": "t", "trace_sampling_rate_hz": 100}
+    folder = write_folder(tmp_path, [row], {"t": np.ones((3, 4))}, {"dimension_order": "WC"})
+    said = r"shape \(3, 4\) does not fit component order 'ZNE' in dimension order WC"
+    with pytest.raises(ValueError, match=said):
+        list(read_traces(folder))
+
+
 @pytest.mark.parametrize("stored", [np.full((3, 4), b"a"), np.ones((3, 4), complex)])
 def test_samples_that_are_no_real_numbers_are_named(tmp_path: Path, stored: Any) -> None:
     row = {"trace_name": "t", "trace_sampling_rate_hz": 100}

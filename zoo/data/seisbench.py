@@ -221,10 +221,13 @@ def _index(text: str) -> int | slice:
 def _in_zne(stored: NDArray[Any], order: str, dimensions: str, name: str) -> NDArray[Any]:
     """Shape (npts, 3): each letter of `order` where the station would put it, zeros where there is none. Of
     several components a hydrophone (H) is left out."""
+    misfit = (
+        f"trace {name!r} of shape {stored.shape} does not fit component order {order!r} "
+        f"in dimension order {dimensions}"
+    )
     stored = stored.T if dimensions.endswith("WC") else stored
     if stored.dtype.kind not in "iuf":
         raise ValueError(f"trace {name!r} has samples of type {stored.dtype}, no real numbers")
-    misfit = f"trace {name!r} of shape {stored.shape} does not fit component order {order!r}"
     if stored.ndim != 2 or stored.shape[0] != len(order):
         raise ValueError(misfit)
     try:
