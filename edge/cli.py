@@ -16,7 +16,7 @@ from tqdm import tqdm
 from edge import doctor, status
 from edge.archive import holds_miniseed, open_archive, portions
 from edge.backend import BackendError
-from edge.capture import find_capture
+from edge.capture import find_capture, side_by_side
 from edge.cells import PHASES
 from edge.first_motion import Polariser
 from edge.line import Line, declared
@@ -31,6 +31,9 @@ from edge.station import Station
 from edge.terminal import printable
 from edge.uplink import Uplink
 from edge.vitals import Vitals
+
+SIDE_BY_SIDE = "gcf"
+"""The protocol whose files hold one component of an hour each, and name it: all of them are one network."""
 
 COMMANDS = {"doctor": doctor.main, "status": status.main}
 
@@ -162,15 +165,19 @@ def replay(
     records = [path for path in args.replay if path not in captured]
     if records:
         yield from replay_records(records, args, network, thresholds, stop)
-    for capture in captures:
-        decoder = capture.protocol.decoder(declared(args))
+    parts = [capture for capture in captures if capture.protocol.name == SIDE_BY_SIDE]
+    alone = [[capture] for capture in captures if capture not in parts]
+    for together in [parts, *alone] if parts else alone:
+        protocol = together[0].protocol
+        decoder = protocol.decoder(declared(args))
         station = station_of(args, network, thresholds)
-        for packet in capture.packets(decoder):
+        for packet in side_by_side(together, decoder):
             if stop.is_set():
                 break
             yield from station.feed(packet)
         yield from station.flush()
-        report(f"{capture.path.name}: {capture.protocol.title}, {decoder.stats.summary()}")
+        more = f" and {len(together) - 1} more" if len(together) > 1 else ""
+        report(f"{together[0].path.name}{more}: {protocol.title}, {decoder.stats.summary()}")
 
 
 def early(

@@ -12,6 +12,7 @@ from edge.capture import find_capture
 from edge.cli import main
 from edge.pick import NS, Pick
 from firmware_bridge import gcf, shake
+from firmware_bridge.gcf_block import BLOCK_BYTES, write_block
 from firmware_bridge.packet import Packet
 from firmware_bridge.simulator import packets_of
 from firmware_bridge.synthetic import synthetic_earthquake
@@ -75,6 +76,37 @@ def test_single_channels_give_the_picks_of_all_together(replay, tmp_path):
     assert len(joined) > 1
     assert [pick.id for pick in singles] == [pick.id for pick in joined]
     assert {pick.station for pick in singles} == {"AM.SHED.00"}
+
+
+def test_gcf_files_of_one_component_and_half_a_minute_each_are_one_record(replay, tmp_path):
+    """As Scream! writes them, whose names sort by time and then by component."""
+    whole = replay(captured(tmp_path, "gcf"))[1]
+    parts = []
+    for first in range(0, len(QUAKE.samples), 3000):
+        for k, component in enumerate("ENZ"):
+            path = tmp_path / f"{first:05d}{component.lower()}.gcf"
+            blocks = [
+                write_block(
+                    "EDGE",
+                    f"EDGE{component}2",
+                    QUAKE.start_ns + i * NS // 100,
+                    100.0,
+                    QUAKE.samples[i : i + 100, k],
+                ).ljust(BLOCK_BYTES, b"\0")
+                for i in range(first, min(first + 3000, len(QUAKE.samples)), 100)
+            ]
+            path.write_bytes(b"".join(blocks))
+            parts.append(path)
+    status, picks, lines = replay(*parts)
+    assert status == 0
+    assert len(picks) > 1
+    assert [pick.id for pick in picks] == [pick.id for pick in whole]
+    assert {len(pick.channels) for pick in picks} == {3}
+    blocks_in_all = 3 * len(QUAKE.samples) // 100
+    assert lines[-2].startswith(
+        f"{parts[0].name} and {len(parts) - 1} more: Güralp GCF, {blocks_in_all} packets"
+    )
+    assert len(lines) == 2
 
 
 @pytest.mark.parametrize("protocol", ["anyshake1", "lines"])
