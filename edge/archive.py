@@ -32,6 +32,9 @@ JOINED_S, JOINED_NS = 30.0, 10_000
 """Records that follow one another to 10 µs, which is as well as they tell their times, become one packet of
 up to 30 s and the last of them."""
 
+_NAMED = 3
+"""Channels of those that are left out for one reason: an archive with states of health has hundreds."""
+
 _OPEN_FILES = 100
 """Are kept open at once: records of many files take turns."""
 
@@ -203,8 +206,8 @@ def open_archive(paths: Sequence[Path]) -> Archive:
     """
     files: list[_File] = []
     streams: dict[str, int] = {}
-    left_out: Counter[str] = Counter()
-    unfit: dict[tuple[str, float], str | None] = {}
+    left_out: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by reason, records by channel
+    unfit: dict[tuple[str, float], tuple[str, str] | None] = {}
     parts = [np.empty(0, _INDEX)]
     for path in dict.fromkeys(path.resolve() for path in paths):
         if not path.exists():
@@ -221,14 +224,18 @@ def open_archive(paths: Sequence[Path]) -> Archive:
             if kind not in unfit:
                 unfit[kind] = _unfit(*kind)
             if problem := unfit[kind]:
-                left_out[problem] += 1
+                name, reason = problem
+                left_out[reason][name] += 1
                 continue
             number = streams.setdefault(kind[0], len(streams))
             rows.append((record.starttime, offset, record.reclen, len(files), number))
         parts.append(np.array(rows, _INDEX))
         files.append(file)
     named = [_stream(name) for name in streams]
-    lines = [f"{problem}; {_records(n)} left out" for problem, n in left_out.items()]
+    lines = [
+        f"{_some(list(names))}: {reason}; {_records(names.total())} left out"
+        for reason, names in left_out.items()
+    ]
     return Archive(files, named, np.concatenate(parts), lines)
 
 
@@ -263,16 +270,22 @@ def _decode(raw: bytes) -> MS3Record | None:
     return None if any("integrity check" in message for message in get_error_messages()) else record
 
 
-def _unfit(sourceid: str, rate: float) -> str | None:
-    """Whose records these are and why they cannot be replayed."""
+def _unfit(sourceid: str, rate: float) -> tuple[str, str] | None:
+    """Whose records these are and why they cannot be replayed, None if they can."""
     name = sourceid
     try:
         name = ".".join(sourceid2nslc(name))
         _stream(sourceid)
         check_rate(rate)
     except ValueError as error:
-        return f"{name}: {error}"
+        return name, str(error)
     return None
+
+
+def _some(names: Sequence[str]) -> str:
+    """All of a few names, of many the first ones and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def that_go_together(codes: Mapping[str, int]) -> set[str]:

@@ -141,6 +141,17 @@ def test_text_and_slow_streams_are_left_out(tmp_path: Path) -> None:
     assert {packet.stream.channels for packet in archive.packets()} == {("HHZ",)}
 
 
+def test_of_many_channels_left_out_for_one_reason_there_is_one_line(tmp_path: Path) -> None:
+    x = counts(9000).reshape(-1, 3)
+    fast = write(tmp_path / "fast.mseed", three(x))
+    slow = [(f"XX_{name}_00_LH{letter}", 0.0, x[:, 0]) for name in ("AAA", "BBB") for letter in "ZNE"]
+    archive = open_archive([fast, write(tmp_path / "slow.mseed", slow, rate=1.0)])
+    assert list(archive.instruments) == ["XX.AAA.00.HH"]
+    (line,) = archive.problems
+    assert line.startswith("XX.AAA.00.LHZ, XX.AAA.00.LHN, XX.AAA.00.LHE and 3 more: sample rate 1 Hz")
+    assert " records left out" in line
+
+
 def test_what_a_damaged_file_still_holds_is_kept(tmp_path: Path) -> None:
     x = counts(30_000)
     path = write(tmp_path / "x.mseed", [("XX_AAA_00_HHZ", 0, x)])
