@@ -279,6 +279,11 @@ def test_missing_files_and_splits_are_named(tmp_path: Path) -> None:
     folder = write_folder(tmp_path, [row], {"t": np.ones((3, 4))})
     with pytest.raises(ValueError, match=r"no split 'dev'; it has train \(1\)"):
         read_traces(folder, "dev")
+    bare = write_folder(tmp_path / "bare", [{"trace_name": "t", "trace_sampling_rate_hz": 100}], {})
+    with pytest.raises(
+        ValueError, match=r"no column split: add one \(train, dev, test\), or leave --split out"
+    ):
+        read_traces(bare, "train")
     (folder / "waveforms.hdf5").unlink()
     with pytest.raises(FileNotFoundError, match=r"no waveforms\.hdf5"):
         read_traces(folder)

@@ -144,7 +144,9 @@ def read_rows(folder: Path, split: str | None = None) -> Rows:
     if split is None:
         return Rows(tables, None, splits.total())
     if None in splits:
-        raise ValueError(f"{metadata} has no column split; leave the split out to use all traces")
+        raise ValueError(
+            f"{metadata} has no column split: add one (train, dev, test), or leave --split out to score all"
+        )
     if split not in splits:
         there = ", ".join(f"{name or '(empty)'} ({count})" for name, count in splits.items())
         raise ValueError(f"{metadata} has no split {split!r}; it has {there}")
