@@ -15,6 +15,7 @@ from pymseed import DataEncoding, MiniSEEDError, MS3Record, get_error_messages, 
 
 from edge.pick import NS
 from edge.resample import check_rate
+from edge.twice import RECORD, told_already
 from firmware_bridge.packet import COMPONENT_ORDER, Packet, Stream
 
 _HEADER = re.compile(rb"MS\x03|[0-9 \0]{6}[DRQM][ \0]")
@@ -38,7 +39,7 @@ _NAMED = 3
 _OPEN_FILES = 100
 """Are kept open at once: records of many files take turns."""
 
-_INDEX = np.dtype([("start_ns", "i8"), ("offset", "i8"), ("length", "i4"), ("file", "i4"), ("stream", "i4")])
+_INDEX = np.dtype([*RECORD.descr, ("offset", "i8"), ("length", "i4"), ("file", "i4")])
 
 
 @dataclass(slots=True)
@@ -115,7 +116,7 @@ class Archive:
         sources: dict[int, BinaryIO] = {}
         with ExitStack() as stack:
             for row in self._index[np.argsort(self._index["start_ns"], kind="stable")]:
-                start_ns, offset, length, file_number, stream_number = row.tolist()
+                stream_number, start_ns, _, _, offset, length, file_number = row.tolist()
                 file = self._files[file_number]
                 if file_number not in sources:
                     if len(sources) == _OPEN_FILES:
@@ -200,7 +201,8 @@ def holds_miniseed(path: Path) -> bool:
 def open_archive(paths: Sequence[Path]) -> Archive:
     """Index the records of MiniSEED files (version 2 or 3) in any order, of any number of stations.
 
-    Left out: text records, and records outside 20…1000 Hz or without a three-letter channel code.
+    Left out: text records, records outside 20…1000 Hz or without a three-letter channel code, and those of a
+    time of which a channel has records at another, more usual rate.
     A file given twice is read once. FileNotFoundError for one that is not there, IsADirectoryError for
     a folder.
     """
@@ -228,7 +230,9 @@ def open_archive(paths: Sequence[Path]) -> Archive:
                 left_out[reason][name] += 1
                 continue
             number = streams.setdefault(kind[0], len(streams))
-            rows.append((record.starttime, offset, record.reclen, len(files), number))
+            start_ns, rate = record.starttime, record.samprate
+            end_ns = start_ns + round(record.samplecnt * NS / rate)
+            rows.append((number, start_ns, end_ns, rate, offset, record.reclen, len(files)))
         parts.append(np.array(rows, _INDEX))
         files.append(file)
     named = [_stream(name) for name in streams]
@@ -236,7 +240,16 @@ def open_archive(paths: Sequence[Path]) -> Archive:
         f"{_some(list(names))}: {reason}; {_records(names.total())} left out"
         for reason, names in left_out.items()
     ]
-    return Archive(files, named, np.concatenate(parts), lines)
+    index = np.concatenate(parts)
+    doubled = told_already(index)
+    for number in np.unique(index["stream"][doubled]).tolist():
+        stream, own = named[number], doubled & (index["stream"] == number)
+        rates = " and ".join(f"{rate:g}" for rate in np.unique(index["rate"][own]))
+        lines.append(
+            f"{stream.station_id}.{stream.channels[0]}: {_records(int(own.sum()))} at {rates} Hz left out: "
+            "there are others of the same time at another rate"
+        )
+    return Archive(files, named, index[~doubled], lines)
 
 
 def _headers(file: _File) -> Iterator[tuple[int, MS3Record]]:

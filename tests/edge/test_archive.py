@@ -152,6 +152,32 @@ def test_of_many_channels_left_out_for_one_reason_there_is_one_line(tmp_path: Pa
     assert " records left out" in line
 
 
+def test_what_a_channel_tells_at_a_second_rate_at_the_same_time_is_left_out(tmp_path: Path) -> None:
+    x = counts(90_000).reshape(-1, 3)
+    path = write(tmp_path / "continuous.mseed", three(x))
+    triggered = write(
+        tmp_path / "triggered.mseed", three(counts(6000, seed=1).reshape(-1, 3), at=100.0), 200.0
+    )
+    archive = open_archive([triggered, path])
+    assert len(archive.problems) == 3
+    assert archive.problems[0].startswith("XX.AAA.00.HHZ: ")
+    assert "at 200 Hz left out: there are others of the same time at another rate" in archive.problems[0]
+    samples, starts = replay(archive)["XX.AAA.00.HH"]
+    np.testing.assert_array_equal(samples, x)
+    assert starts == [0.0]
+
+
+def test_a_channel_that_changes_its_rate_is_played_at_both(tmp_path: Path) -> None:
+    x = counts(90_000).reshape(-1, 3)
+    path = write(tmp_path / "slow.mseed", three(x))
+    fast = write(tmp_path / "fast.mseed", three(counts(6000, seed=1).reshape(-1, 3), at=300.0), 200.0)
+    archive = open_archive([fast, path])
+    assert archive.problems == []
+    samples, starts = replay(archive)["XX.AAA.00.HH"]
+    np.testing.assert_array_equal(samples[: len(x)], x)
+    assert (len(samples) - len(x), starts) == (1000, [0.0, 300.0])
+
+
 def test_what_a_damaged_file_still_holds_is_kept(tmp_path: Path) -> None:
     x = counts(30_000)
     path = write(tmp_path / "x.mseed", [("XX_AAA_00_HHZ", 0, x)])
