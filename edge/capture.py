@@ -49,6 +49,15 @@ def find_capture(path: Path, declared: Declared, protocol: str | None = None) ->
     return Capture(path, detector.protocol, start_ns)
 
 
+def by_record(captures: Sequence[Capture]) -> list[list[Capture]]:
+    """The files of each record: one, or, of a protocol whose files hold a channel each, all there are."""
+    records: dict[object, list[Capture]] = {}
+    for capture in captures:
+        key = capture.protocol.name if capture.protocol.one_channel_a_file else capture.path
+        records.setdefault(key, []).append(capture)
+    return list(records.values())
+
+
 def side_by_side(captures: Sequence[Capture], decoder: Decoder) -> Iterator[Packet]:
     """The packets of files that were filled side by side, such as one a component, in order of time: each
     file is read when its time has come, and the one decoder tells their streams apart. A single file keeps

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from edge import doctor, status
 from edge.archive import holds_miniseed, open_archive, portions
 from edge.backend import BackendError
-from edge.capture import find_capture, side_by_side
+from edge.capture import by_record, find_capture, side_by_side
 from edge.cells import PHASES
 from edge.first_motion import Polariser
 from edge.line import Line, declared
@@ -31,9 +31,6 @@ from edge.station import Station
 from edge.terminal import printable
 from edge.uplink import Uplink
 from edge.vitals import Vitals
-
-SIDE_BY_SIDE = "gcf"
-"""The protocol whose files hold one component of an hour each, and name it: all of them are one network."""
 
 COMMANDS = {"doctor": doctor.main, "status": status.main}
 
@@ -165,9 +162,7 @@ def replay(
     records = [path for path in args.replay if path not in captured]
     if records:
         yield from replay_records(records, args, network, thresholds, stop)
-    parts = [capture for capture in captures if capture.protocol.name == SIDE_BY_SIDE]
-    alone = [[capture] for capture in captures if capture not in parts]
-    for together in [parts, *alone] if parts else alone:
+    for together in by_record(captures):
         protocol = together[0].protocol
         decoder = protocol.decoder(declared(args))
         station = station_of(args, network, thresholds)
