@@ -74,13 +74,14 @@ def test_a_rate_that_gives_no_length_is_told_with_its_trace(rate):
         overlapping([row("a", 0, trace_sampling_rate_hz=rate)], [])
 
 
-def test_training_records_leave_out_what_dev_and_test_show(tmp_path):
+def test_training_records_leave_out_what_dev_and_test_show(tmp_path, capsys):
     rows = [
         row("far", 1000) | {"split": "train"},
         row("near dev", 100) | {"split": "train"},
         row("near test", 400) | {"split": "train"},
         row("dev", 130) | {"split": "dev"},
         row("test", 370) | {"split": "test"},
+        row("nowhere", 130, trace_npts="") | {"split": "train"},
     ]
     with (tmp_path / "metadata.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
@@ -91,4 +92,5 @@ def test_training_records_leave_out_what_dev_and_test_show(tmp_path):
             file[f"data/{one['trace_name']}"] = np.random.default_rng(0).normal(size=(3, 3000))
     spec = InputSpec(100.0, 512, 1.0, {"name": "max-abs"})
     store = trace_store(tmp_path, [], spec, tmp_path / "cache")
-    assert [record.name for record in store] == ["far"]
+    assert [record.name for record in store] == ["far", "nowhere"]
+    assert "1 of 4 training traces do not say where, when and how long they are" in capsys.readouterr().err

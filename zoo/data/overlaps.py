@@ -40,6 +40,11 @@ def overlapping(rows: Iterable[Row], others: Iterable[Row]) -> set[str]:
     return found
 
 
+def is_placed(row: Row) -> bool:
+    """Whether it says where, when and how long it is. ValueError for a bad value."""
+    return _span(row) is not None
+
+
 def _station(row: Row) -> Station:
     return row.get("station_network_code") or "", row.get("station_code") or ""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from edge.card import InputSpec
-from zoo.data.overlaps import overlapping
+from zoo.data.overlaps import is_placed, overlapping
 from zoo.data.records import record_of
 from zoo.data.seisbench import open_data, read_rows, read_traces
 from zoo.data.store import Labelled, RecordStore, stored
@@ -22,8 +22,8 @@ CONTINUOUS = "continuous"
 
 def trace_store(folder: Path, teachers: Sequence[Path], spec: InputSpec, cache: Path) -> RecordStore:
     """The train split of a labelled folder, without the traces that overlap one of another split, and with
-    the labels of `teachers` (files of picks, none for none) for phases that nobody picked. Errors as
-    `read_traces` and `read_teachers`."""
+    the labels of `teachers` (files of picks, none for none) for phases that nobody picked. How many traces
+    cannot be told to overlap is said on stderr. Errors as `read_traces` and `read_teachers`."""
     tables = open_data(folder)
     for path in teachers:
         if not path.is_file():  # without it, the store would be that of fewer teachers
@@ -38,9 +38,17 @@ def trace_store(folder: Path, teachers: Sequence[Path], spec: InputSpec, cache: 
 
     def prepare() -> Iterator[Labelled]:
         taught = read_teachers(teachers) if teachers else None
-        rows = read_rows(folder, SPLIT)
-        others = (row for row in read_rows(folder) if row.get("split", SPLIT) != SPLIT)
+        rows, all_rows = read_rows(folder, SPLIT), read_rows(folder)
+        others = (row for row in all_rows if row.get("split", SPLIT) != SPLIT)
         names = {row["trace_name"] for row in rows} - overlapping(rows, others)
+        unplaced = sum(not is_placed(row) for row in rows)
+        if unplaced and len(rows) < len(all_rows):
+            print(
+                f"{folder}: {unplaced} of {len(rows)} training traces do not say where, when and how long "
+                "they are (station_code, trace_start_time, trace_npts, trace_sampling_rate_hz): whether they "
+                "show what dev or test show is not known",
+                file=sys.stderr,
+            )
         traces = read_traces(folder, SPLIT, names)
         quiet = not sys.stderr.isatty()
         for trace in tqdm(traces, f"preparing {key['name']}", len(names), unit=" traces", disable=quiet):
