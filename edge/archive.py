@@ -3,35 +3,26 @@
 import mmap
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from pymseed import DataEncoding, MiniSEEDError, MS3Record, get_error_messages, sourceid2nslc
 
+from edge.components import component_rank, that_go_together
 from edge.pick import NS
 from edge.resample import check_rate
 from edge.twice import RECORD, told_already
-from firmware_bridge.packet import COMPONENT_ORDER, Packet, Stream
+from firmware_bridge.packet import Packet, Stream
 
 _HEADER = re.compile(rb"MS\x03|[0-9 \0]{6}[DRQM][ \0]")
 """How a MiniSEED 3 or 2 record begins: where reading goes on behind bytes that are no record."""
 
 _HEADER_BYTES = 8
-
-_COMPONENT_SETS = ("ZNE", "Z12", "Z23", "ZXY", "123")
-"""The components that go together, by last letter; without a Z, 1 is the vertical."""
-
-PORTION = 2_000_000
-"""Samples: two hours of a station."""
-
-JOINED_S, JOINED_NS = 30.0, 10_000
-"""Records that follow one another to 10 µs, which is as well as they tell their times, become one packet of
-up to 30 s and the last of them."""
 
 _NAMED = 3
 """Channels of those that are left out for one reason: an archive with states of health has hundreds."""
@@ -90,7 +81,7 @@ class Archive:
             kept = that_go_together(codes)
             delivered[[number for number in members if streams[number].channels[0] in kept]] = True
             if kept:
-                channels = tuple(sorted(kept, key=_component_rank))
+                channels = tuple(sorted(kept, key=component_rank))
                 self.instruments[instrument] = replace(streams[members[0]], channels=channels)
             if rest := codes.keys() - kept:
                 named = ", ".join(f"{code} ({_records(codes[code])})" for code in sorted(rest))
@@ -131,65 +122,6 @@ class Archive:
                 kind = np.int32 if record.sampletype == "i" else np.float64
                 samples = record.np_datasamples.astype(kind)[:, np.newaxis]
                 yield Packet(self._streams[stream_number], start_ns, record.samprate, samples, "unknown")
-
-
-def portions(packets: Iterable[Packet]) -> Iterator[list[Packet]]:
-    """Packets in order of start time, in lists of so many samples that picking them at once pays, and memory
-    does not mind; in each list the small ones are joined."""
-    portion: list[Packet] = []
-    samples = 0
-    for packet in packets:
-        portion.append(packet)
-        samples += packet.samples.size
-        if samples >= PORTION:
-            yield joined(portion)
-            portion, samples = [], 0
-    yield joined(portion)
-
-
-def joined(packets: Iterable[Packet]) -> list[Packet]:
-    """Of packets in order of start time those of a stream that follow one another as one: fewer, longer ones
-    with the same samples, in order of start time again."""
-    runs: dict[Stream, _Run] = {}
-    out: list[_Run] = []
-    for packet in packets:
-        run = runs.get(packet.stream)
-        if run is None or not run.takes(packet):
-            run = runs[packet.stream] = _Run(packet)
-            out.append(run)
-    return [run.packet() for run in out]
-
-
-class _Run:
-    """A packet and those that follow it."""
-
-    def __init__(self, first: Packet) -> None:
-        self._first = first
-        self._parts: list[Any] = [first.samples]
-        self._samples = len(first.samples)
-
-    def takes(self, packet: Packet) -> bool:
-        """Whether it follows, in which case it is taken in."""
-        first, rate = self._first, self._first.rate or 1.0
-        due_ns = (first.start_ns or 0) + round(self._samples * NS / rate)
-        if (
-            self._samples > JOINED_S * rate
-            or packet.rate != first.rate
-            or packet.samples.dtype != first.samples.dtype
-            or abs((packet.start_ns or 0) - due_ns) > JOINED_NS
-        ):
-            return False
-        self._parts.append(packet.samples)
-        self._samples += len(packet.samples)
-        return True
-
-    def packet(self) -> Packet:
-        """All of them as one."""
-        return (
-            self._first
-            if len(self._parts) == 1
-            else replace(self._first, samples=np.concatenate(self._parts))
-        )
 
 
 def holds_miniseed(path: Path) -> bool:
@@ -301,14 +233,6 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def that_go_together(codes: Mapping[str, int]) -> set[str]:
-    """Of the channels of one instrument, with their records: all if up to three, else the fullest set."""
-    if len(codes) <= 3:
-        return set(codes)
-    sets = [{code for code in codes if code[-1] in letters} for letters in _COMPONENT_SETS]
-    return max(sets, key=lambda members: sum(codes[code] for code in members))
-
-
 def _records(n: int) -> str:
     return f"{n} record{'s' * (n > 1)}"
 
@@ -318,8 +242,3 @@ def _stream(sourceid: str) -> Stream:
     if len(channel) != 3 or "_" in channel:  # "Z" of MiniSEED 2 is Z__ here
         raise ValueError(f"channel {channel} has no three-letter SEED code")
     return Stream(network, station, location, (channel,))
-
-
-def _component_rank(channel: str) -> tuple[int, str]:
-    rank = COMPONENT_ORDER.find(channel[-1])
-    return (rank if rank >= 0 else len(COMPONENT_ORDER)), channel

@@ -14,7 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from edge import doctor, status
-from edge.archive import holds_miniseed, open_archive, portions
+from edge.archive import holds_miniseed, open_archive
 from edge.backend import BackendError
 from edge.capture import by_record, find_capture, side_by_side
 from edge.cells import PHASES
@@ -25,6 +25,7 @@ from edge.options import parse
 from edge.outbox import OutboxError
 from edge.pick import Phase, Pick
 from edge.polarity import load_polarity
+from edge.portions import portions
 from edge.sinks.lines import FileSink, LineSink, Sink
 from edge.source import DeviceError
 from edge.station import Station

@@ -1,8 +1,25 @@
-"""Which channel of an instrument is which component."""
+"""Which channels of an instrument go together, and which of them is which component."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from firmware_bridge.packet import COMPONENT_ORDER
+
+_COMPONENT_SETS = ("ZNE", "Z12", "Z23", "ZXY", "123")
+"""The components that go together, by last letter; without a Z, 1 is the vertical."""
+
+
+def that_go_together(codes: Mapping[str, int]) -> set[str]:
+    """Of the channels of one instrument, with their records: all if up to three, else the fullest set."""
+    if len(codes) <= 3:
+        return set(codes)
+    sets = [{code for code in codes if code[-1] in letters} for letters in _COMPONENT_SETS]
+    return max(sets, key=lambda members: sum(codes[code] for code in members))
+
+
+def component_rank(channel: str) -> tuple[int, str]:
+    """Sort key of channel codes: Z, N, E order, then what has no place in it."""
+    rank = COMPONENT_ORDER.find(channel[-1])
+    return (rank if rank >= 0 else len(COMPONENT_ORDER)), channel
 
 
 def component_slots(channels: Sequence[str]) -> tuple[str, str, str]:
@@ -15,8 +32,7 @@ def component_slots(channels: Sequence[str]) -> tuple[str, str, str]:
     """
     if not 1 <= len(channels) <= 3 or len(set(channels)) < len(channels) or "" in channels:
         raise ValueError(f"an instrument has one to three different channels, not {','.join(channels)}")
-    order = {letter: rank for rank, letter in enumerate(COMPONENT_ORDER)}
-    codes = sorted(channels, key=lambda code: (order.get(code[-1], len(order)), code))
+    codes = sorted(channels, key=component_rank)
     if len(codes) == 3:
         return codes[0], codes[1], codes[2]
     first_is_horizontal = codes[0][-1] in "NE12XY"

@@ -7,10 +7,9 @@ from statistics import median
 
 import numpy as np
 
-from edge.archive import that_go_together
 from edge.bank import Bank
 from edge.block import Block
-from edge.components import component_slots
+from edge.components import component_slots, that_go_together
 from edge.first_motion import Polariser
 from edge.model import Network
 from edge.pick import NS, Phase, Pick

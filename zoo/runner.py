@@ -8,10 +8,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from edge.archive import open_archive, portions
+from edge.archive import open_archive
 from edge.first_motion import Polariser
 from edge.model import Network, load_model
 from edge.pick import NS, Phase, Pick
+from edge.portions import portions
 from edge.station import Station
 from firmware_bridge.packet import Packet, Stream
 from zoo.data.seisbench import Trace

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from pymseed import DataEncoding, MS3TraceList
 
-from edge.archive import JOINED_S, Archive, joined, open_archive
+from edge.archive import Archive, open_archive
+from edge.portions import JOINED_S, joined
 from edge.timeline import Timeline
 
 S = 1_000_000_000
