@@ -17,12 +17,11 @@ from unittest.mock import patch
 from edge import coda
 from edge.model import Network
 from zoo.data.seisbench import read_traces
-from zoo.evaluate import parse_span
-from zoo.runner import TOGETHER, archive_picks, batched, open_network, trace_picks
+from zoo.evaluate_continuous import files_of, parse_span
+from zoo.runner import archive_picks, compared, open_network
 from zoo.scores import scoring
-from zoo.scores.continuous import Span, clipped
+from zoo.scores.continuous import Span
 from zoo.scores.measure import measure_continuous
-from zoo.scores.pickfile import read_records
 from zoo.scores.table import markdown_table
 
 
@@ -40,25 +39,16 @@ class Told:
 
 def f1(network: Network, folder: Path, split: str) -> list[float]:
     """F1 of S at each tolerance on the traces of a split."""
-    labels: list[scoring.Labels] = []
-    picks: dict[str, list[scoring.TracePick]] = {}
     threshold = network.card.thresholds["S"]
-    for some in batched(read_traces(folder, split), TOGETHER):
-        labels += map(scoring.labels_of, some)
-        picks |= trace_picks(network, some, threshold)
-    compared = scoring.compare(labels, picks, "S")
-    return [scoring.score(compared, tolerance, threshold).f1 for tolerance in scoring.TOLERANCES_S]
+    comparison = compared(network, read_traces(folder, split), threshold)["S"]
+    return [scoring.score(comparison, tolerance, threshold).f1 for tolerance in scoring.TOLERANCES_S]
 
 
 def told(network: Network, folder: Path, spans: Sequence[Span]) -> list[Told]:
     """By source what is told on continuous records."""
-    records = read_records(folder)
-    wanted = {record.source for record in clipped(records, spans)}
-    files = [path for record, path in records.items() if record.source in wanted]
-    card = network.card
-    scores = measure_continuous(
-        folder, archive_picks(network, files, card.thresholds), card.thresholds, spans
-    )
+    thresholds = network.card.thresholds
+    picks = archive_picks(network, files_of(folder, spans), thresholds)
+    scores = measure_continuous(folder, picks, thresholds, spans)
     return [
         Told(
             one["source"],

@@ -32,16 +32,15 @@ from edge.cells import PHASES
 from edge.model import Network
 from edge.pick import Phase
 from zoo import options
-from zoo.data.seisbench import Trace, read_rows, read_traces
+from zoo.data.seisbench import read_rows, read_traces
 from zoo.network import LAYERS, KerasNetwork, by_hop
-from zoo.runner import TOGETHER, batched, trace_picks
+from zoo.runner import compared
 from zoo.runs import Run
 from zoo.scores.breakdown import by_source
-from zoo.scores.scoring import Comparison, Labels, TracePick, best, compare, labels_of, score
+from zoo.scores.scoring import Comparison, best, score
 from zoo.scores.table import markdown_table
 
 TOLERANCES_S = (0.1, 0.5)
-PICK_THRESHOLD = 0.05
 SPLITS = ("train", "dev", "test")
 LEFT_OUT_ALL, LEFT_OUT, INCLUDED = "left out, all traces", "left out, dev and test", "included, dev and test"
 
@@ -103,15 +102,6 @@ def network_of(run: Run) -> Network:
     """The last checkpoint of a run, under the card of its best one, which differs in nothing but weights."""
     card = Card.from_json(card_path(run.best).read_text())
     return by_hop(KerasNetwork(card, keras.saving.load_model(run.last, LAYERS, compile=False)))
-
-
-def compared(network: Network, traces: Sequence[Trace]) -> dict[Phase, Comparison]:
-    """Picks on the traces against their labels."""
-    labels: list[Labels] = [labels_of(trace) for trace in traces]
-    picks: dict[str, list[TracePick]] = {}
-    for some in batched(traces, TOGETHER):
-        picks |= trace_picks(network, some, PICK_THRESHOLD)
-    return {phase: compare(labels, picks, phase) for phase in PHASES}
 
 
 def f1_of(source: str, phase: Phase, dev: Comparison, scored: Comparison) -> dict[str, float | None]:

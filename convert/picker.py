@@ -4,7 +4,7 @@ import hashlib
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,11 @@ from convert.verify import verify
 from edge.card import Card, card_path
 from edge.model import Network, load_model
 from edge.pick import Phase, Pick
-from zoo.evaluate import parse_span, run_records
+from zoo.evaluate_continuous import parse_span, record_picks
 from zoo.network import load_keras
 from zoo.pickers.lppn import LPPNConfig, build
-from zoo.scores.continuous import Span, clipped
+from zoo.scores.continuous import Span
 from zoo.scores.measure import measure_continuous, rates_by_source
-from zoo.scores.pickfile import read_records
 from zoo.scores.rates import Rates
 
 F1_COST = 0.005
@@ -71,7 +70,8 @@ def convert_picker(args: Namespace, weights: Path, out: Path, command: str) -> s
         card_path(candidate).write_text(card.to_json())
         network = load_model(candidate)
         verification = verify(form.float_, network, args.data[0], "dev", quiet)
-        picks, rates = _on_records(args, network) if args.continuous else ([], None)
+        spans = [parse_span(text) for text in args.records]
+        picks, rates = _on_records(network, args.continuous, spans) if args.continuous else ([], None)
         found = verification.thresholds(rates)
         if not found:
             raise ValueError(f"the model finds nothing in {folders[0]}, dev: train it longer")
@@ -84,7 +84,7 @@ def convert_picker(args: Namespace, weights: Path, out: Path, command: str) -> s
             }
         }
         if args.continuous:
-            measured = measure_continuous(args.continuous, picks, thresholds, _spans(args))
+            measured = measure_continuous(args.continuous, picks, thresholds, spans)
             metrics["continuous"] = {"command": command, "scores": measured}
         if streams:
             scores = early_scores(network, thresholds, args.data[0], "dev", quiet)
@@ -103,17 +103,12 @@ def _parameters(model: Any) -> int:
     return int(sum(np.prod(weight.shape) for weight in model.trainable_weights))
 
 
-def _spans(args: Namespace) -> list[Span]:
-    return [parse_span(text) for text in args.records]
-
-
-def _on_records(args: Namespace, network: Network) -> tuple[list[Pick], Mapping[Phase, Rates]]:
-    """The model's picks on the continuous records, and false picks against recall over all of them."""
-    records = read_records(args.continuous)
-    wanted = {record.source for record in clipped(records, _spans(args))}
-    files = [path for record, path in records.items() if record.source in wanted]
-    picks = run_records(Path(args.network), network, files)
-    return picks, next(iter(rates_by_source(args.continuous, picks, _spans(args)).values()))
+def _on_records(
+    network: Network, folder: Path, spans: Sequence[Span]
+) -> tuple[list[Pick], Mapping[Phase, Rates]]:
+    """The model's picks on continuous records, and false picks against recall over all of them."""
+    picks = record_picks(network, folder, spans)
+    return picks, next(iter(rates_by_source(folder, picks, spans).values()))
 
 
 def _text(path: Path, card: Card) -> str:

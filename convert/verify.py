@@ -13,13 +13,11 @@ from edge.cells import PHASES, Floats, OffsetKind, softmax, within_cell
 from edge.model import Memory, Network
 from edge.pick import Phase
 from zoo.data.seisbench import read_rows, read_traces
-from zoo.runner import TOGETHER, batched, trace_picks
+from zoo.runner import compared
 from zoo.scores import scoring
 from zoo.scores.calibration import reliability
 from zoo.scores.rates import Rates
-from zoo.scores.scoring import Comparison, TracePick
-
-PICK_THRESHOLD = 0.05
+from zoo.scores.scoring import Comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +112,8 @@ def picked(network: Network, folder: Path, split: str, quiet: bool) -> dict[Phas
     """The network's picks on the traces of a split against their labels, by phase."""
     total = len(read_rows(folder, split))
     traces = tqdm(read_traces(folder, split), f"{network.card.name}, {split}", total, disable=quiet)
-    labels: list[scoring.Labels] = []
-    picks: dict[str, list[TracePick]] = {}
-    for some in batched(traces, TOGETHER):
-        labels += map(scoring.labels_of, some)
-        picks |= trace_picks(network, some, PICK_THRESHOLD)
-    return {phase: scoring.compare(labels, picks, phase) for phase in PHASES}
+    found: dict[Phase, Comparison] = compared(network, traces)
+    return found
 
 
 def verify(float_: Network, int8: Network, folder: Path, split: str, quiet: bool) -> Verification:

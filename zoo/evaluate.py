@@ -17,14 +17,14 @@ from tqdm import tqdm
 
 from edge.cells import PHASES
 from edge.model import Network
-from edge.pick import Phase, Pick, parse_time
+from edge.pick import Phase
 from edge.resample import check_rate
 from zoo.data.seisbench import ONSET_COLUMNS, Trace, has_onset, read_rows, read_traces
 from zoo.data.tables import Row, Rows, number
+from zoo.evaluate_continuous import parse_span, record_picks, stored_record_picks
 from zoo.evaluate_polarity import evaluate_polarity
-from zoo.runner import MODELS, TOGETHER, batched
+from zoo.runner import MODELS, PICK_THRESHOLD, TOGETHER, batched, open_network, trace_picks
 from zoo.scores import scoring
-from zoo.scores.continuous import Span, clipped
 from zoo.scores.measure import (
     Run,
     measure,
@@ -33,13 +33,11 @@ from zoo.scores.measure import (
     measure_rates,
     rates_by_source,
 )
-from zoo.scores.pickfile import PickTraces, read_records, read_station_picks, stored_picker
+from zoo.scores.pickfile import PickTraces, stored_picker
 from zoo.scores.report import report
 from zoo.scores.scoring import Comparison
 
 TASKS = ("picking", "polarity")
-PICK_THRESHOLD = scoring.THRESHOLDS[0]
-"""Models pick from here up, so that every threshold above can be scored from one run."""
 DEFAULT_THRESHOLD = 0.5
 """For rates of false picks where neither a card nor labels give a threshold."""
 DISTANCE_COLUMNS = ("path_ep_distance_km", "source_distance_km")
@@ -76,12 +74,7 @@ peer_picks_raw.csv and peer_consensus_picks.csv; pick all its records, for a rec
 
 def open_model(path: Path) -> Network | None:
     """The model with its card, or None where the path is a file of picks."""
-    if path.suffix not in MODELS:
-        return None
-    from zoo.runner import open_network  # brings TensorFlow with a .keras model
-
-    network: Network = open_network(path)
-    return network
+    return open_network(path) if path.suffix in MODELS else None
 
 
 def picker_for(path: Path, network: Network | None, picker: str | None) -> PickTraces:
@@ -100,8 +93,6 @@ def picker_for(path: Path, network: Network | None, picker: str | None) -> PickT
 
 def model_picker(network: Network) -> PickTraces:
     """What picks labelled traces by a model, and tells once of every sample rate that cannot be picked."""
-    from zoo.runner import trace_picks
-
     told: set[float] = set()
 
     def pick(traces: Sequence[Trace]) -> dict[str, list[scoring.TracePick]]:
@@ -152,22 +143,6 @@ def _distance_km(row: Row) -> float:
     return next((distance for distance in known if distance is not None), math.nan)
 
 
-def run_records(path: Path, network: Network | None, files: Sequence[Path]) -> list[Pick]:
-    """Picks on continuous records: the model's, or those that a file of JSON lines already holds.
-
-    Raises ValueError for a file of another kind.
-    """
-    if network is None and path.suffix != ".jsonl":
-        raise ValueError(f"{path.name}: --continuous takes a .tflite or .keras model, or picks in .jsonl")
-    if network is None:
-        return read_station_picks(path)
-    from zoo.runner import archive_picks
-
-    low: dict[Phase, float] = dict.fromkeys(PHASES, PICK_THRESHOLD)
-    watched = tqdm(files, "replaying", disable=not sys.stderr.isatty())
-    return [pick for file in watched for pick in archive_picks(network, [file], low)]
-
-
 def operating_thresholds(
     comparisons: Mapping[Phase, Comparison], card: Mapping[Phase, float]
 ) -> dict[Phase, float]:
@@ -178,20 +153,6 @@ def operating_thresholds(
         if len(comparison.names)
     }
     return dict.fromkeys(PHASES, DEFAULT_THRESHOLD) | best | dict(card)
-
-
-def parse_span(text: str) -> Span:
-    """`SOURCE`, or `SOURCE=FROM/UNTIL` in UTC, where one time may be empty. ValueError if it is not so."""
-    source, equals, times = text.partition("=")
-    from_time, slash, until_time = times.partition("/")
-    expected = f"--records {text}: expected SOURCE, or SOURCE=FROM/UNTIL with times in UTC"
-    if not source or (equals and not slash):
-        raise ValueError(expected)
-    try:
-        ends = [parse_time(time) if time else None for time in (from_time, until_time)]
-    except ValueError as error:
-        raise ValueError(f"{expected}, as 2019-07-04T17:33:00Z ({error})") from error
-    return Span(source, *ends)
 
 
 def evaluate(args: argparse.Namespace) -> dict[str, Any]:
@@ -219,10 +180,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     metrics["operating_thresholds"] = operating
     if args.continuous:
         spans = [parse_span(text) for text in args.records]
-        records = read_records(args.continuous)
-        wanted = {record.source for record in clipped(records, spans)}
-        files = [path for record, path in records.items() if record.source in wanted]
-        picks = run_records(args.model, network, files)
+        picks = record_picks(network, args.continuous, spans) if network else stored_record_picks(args.model)
         groups = rates_by_source(args.continuous, picks, spans)
         metrics["records"] = args.records
         metrics["continuous"] = measure_continuous(args.continuous, picks, operating, spans)

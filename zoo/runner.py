@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from edge.archive import open_archive
+from edge.cells import PHASES
 from edge.first_motion import Polariser
 from edge.model import Network, load_model
 from edge.pick import NS, Phase, Pick
@@ -16,7 +17,7 @@ from edge.portions import portions
 from edge.station import Station
 from firmware_bridge.packet import Packet, Stream
 from zoo.data.seisbench import Trace
-from zoo.scores.scoring import TracePick
+from zoo.scores.scoring import THRESHOLDS, Comparison, Labels, TracePick, compare, labels_of
 
 MODELS = (".tflite", ".keras")
 """File name endings of models, each with its card beside it."""
@@ -24,6 +25,8 @@ FLOAT_PEAK = 2.0**23
 """Traces in physical units are scaled to this peak: a 24-bit digitizer at full scale."""
 TOGETHER = 64
 """Traces picked at a time: in batches that a network likes, of samples that memory holds."""
+PICK_THRESHOLD = THRESHOLDS[0]
+"""Models pick from here up, so that every threshold above can be scored from one run."""
 Item = TypeVar("Item")
 
 
@@ -71,6 +74,18 @@ def trace_picks(network: Network, traces: Sequence[Trace], threshold: float) -> 
     for trace, pick in picks_of(network, traces, {"P": threshold, "S": threshold}):
         picks[trace.name].append(TracePick(pick.phase, pick.time_ns / NS, pick.prob, pick.latency_s))
     return picks
+
+
+def compared(
+    network: Network, traces: Iterable[Trace], threshold: float = PICK_THRESHOLD
+) -> dict[Phase, Comparison]:
+    """Picks on labelled traces against their labels, by phase."""
+    labels: list[Labels] = []
+    picks: dict[str, list[TracePick]] = {}
+    for some in batched(traces, TOGETHER):
+        labels += map(labels_of, some)
+        picks |= trace_picks(network, some, threshold)
+    return {phase: compare(labels, picks, phase) for phase in PHASES}
 
 
 def open_network(model: Path) -> Network:
