@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pymseed import DataEncoding, MiniSEEDError, MS3Record, get_error_messages, sourceid2nslc
 
-from edge.components import component_rank, that_go_together
+from edge.components import that_go_together
 from edge.pick import NS
 from edge.resample import check_rate
 from edge.twice import RECORD, told_already
-from firmware_bridge.packet import Packet, Stream
+from firmware_bridge.packet import Packet, Stream, component_rank
 
 _HEADER = re.compile(rb"MS\x03|[0-9 \0]{6}[DRQM][ \0]")
 """How a MiniSEED 3 or 2 record begins: where reading goes on behind bytes that are no record."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from firmware_bridge.packet import COMPONENT_ORDER
+from firmware_bridge.packet import component_rank
 
 _COMPONENT_SETS = ("ZNE", "Z12", "Z23", "ZXY", "123")
 """The components that go together, by last letter; without a Z, 1 is the vertical."""
@@ -14,12 +14,6 @@ def that_go_together(codes: Mapping[str, int]) -> set[str]:
         return set(codes)
     sets = [{code for code in codes if code[-1] in letters} for letters in _COMPONENT_SETS]
     return max(sets, key=lambda members: sum(codes[code] for code in members))
-
-
-def component_rank(channel: str) -> tuple[int, str]:
-    """Sort key of channel codes: Z, N, E order, then what has no place in it."""
-    rank = COMPONENT_ORDER.find(channel[-1])
-    return (rank if rank >= 0 else len(COMPONENT_ORDER)), channel
 
 
 def component_slots(channels: Sequence[str]) -> tuple[str, str, str]:

@@ -38,7 +38,7 @@ from firmware_bridge.bridge_frames import (
     encode_time,
     most_samples,
 )
-from firmware_bridge.packet import COMPONENT_ORDER, Packet, Stream, TimeMark, channel_codes
+from firmware_bridge.packet import Packet, Stream, TimeMark, channel_codes, component_rank
 from firmware_bridge.stats import DecoderStats
 from firmware_bridge.wire import NO_IDENTITY, Declared
 
@@ -299,7 +299,7 @@ def _due(now_ns: int, last_ns: int | None, every_ns: int) -> bool:
 
 
 def _instrument(identity: tuple[str, str, str], hello: Hello, columns: list[int]) -> _Instrument:
-    columns = sorted(columns, key=lambda k: _component_place(hello.channels[k].code[2]))
+    columns = sorted(columns, key=lambda k: component_rank(hello.channels[k].code))
     channels = [hello.channels[k] for k in columns]
     meta: dict[str, Any] = {"device_id": hello.device_id}
     units = {channel.unit for channel in channels}
@@ -312,7 +312,3 @@ def _instrument(identity: tuple[str, str, str], hello: Hello, columns: list[int]
     if any(gain):
         meta["gain"] = gain
     return _Instrument(Stream(*identity, tuple(channel.code for channel in channels)), columns, meta)
-
-
-def _component_place(letter: str) -> tuple[int, str]:
-    return COMPONENT_ORDER.index(letter) if letter in COMPONENT_ORDER else len(COMPONENT_ORDER), letter

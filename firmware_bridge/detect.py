@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from firmware_bridge.packet import Packet
-from firmware_bridge.protocols import PROTOCOLS, Protocol
+from firmware_bridge.protocols import PROTOCOLS, Protocol, protocol_named
 from firmware_bridge.stats import DecoderStats
 from firmware_bridge.wire import Declared, Decoder
 
@@ -65,10 +65,7 @@ class Detector:
         serial: bool = True,
     ) -> None:
         self._declared = declared
-        self._protocols = [one for one in PROTOCOLS if protocol in (None, one.name)]
-        if not self._protocols:
-            known = ", ".join(one.name for one in PROTOCOLS)
-            raise ValueError(f"no protocol {protocol!r}: there are {known}")
+        self._protocols = PROTOCOLS if protocol is None else (protocol_named(protocol),)
         usual = self._protocols[0].bauds if protocol else BAUDS
         self._bauds: tuple[int | None, ...] = (None,) if not serial else usual if baud is None else (baud,)
         self._turn = 0

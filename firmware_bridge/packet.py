@@ -14,7 +14,7 @@ Clock = Literal["gnss", "ntp", "device", "host", "unknown"]
 the host's arrival time, or nobody known (archived files seldom say)."""
 
 COMPONENT_ORDER = "ZNE123XY"
-"""Sort key of the last channel letter: vertical first, then north (or 1), then east (or 2)."""
+"""Of the last letters of channel codes: vertical first, then north (or 1), then east (or 2)."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,12 @@ class Packet:
     mark: TimeMark | None = None
     wire_bytes: int = 0
     sigma_s: float | None = None
+
+
+def component_rank(code: str) -> tuple[int, str]:
+    """Sort key of channel codes: as `COMPONENT_ORDER` has their last letters, then all others."""
+    rank = COMPONENT_ORDER.find(code[-1])
+    return (rank if rank >= 0 else len(COMPONENT_ORDER)), code
 
 
 def channel_codes(

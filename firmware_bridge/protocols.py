@@ -46,3 +46,11 @@ PROTOCOLS: tuple[Protocol, ...] = (
     Protocol("lines", "plain lines of numbers", lines.Decoder, lines.Encoder, 5, False, _TEXT_BAUDS),
 )
 """All of them, those that are hardest to mistake first."""
+
+
+def protocol_named(name: str) -> Protocol:
+    """ValueError, in one line, for a name that there is not."""
+    for protocol in PROTOCOLS:
+        if protocol.name == name:
+            return protocol
+    raise ValueError(f"no protocol {name!r}: there are {', '.join(p.name for p in PROTOCOLS)}")

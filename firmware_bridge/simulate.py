@@ -8,14 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from firmware_bridge.faults import FAULTS, Jump, Unplug, apply_faults, parse_fault
-from firmware_bridge.protocols import PROTOCOLS
+from firmware_bridge.protocols import PROTOCOLS, protocol_named
 from firmware_bridge.record import Record, read_record
 from firmware_bridge.simulator import (
     PtyDigitizer,
     one_line_each,
     packets_from_now,
     packets_of,
-    protocol_named,
     send_datagrams,
 )
 from firmware_bridge.synthetic import synthetic_earthquake

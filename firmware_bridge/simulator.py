@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.faults import Events, Jump
-from firmware_bridge.protocols import PROTOCOLS, Protocol
+from firmware_bridge.protocols import protocol_named
 from firmware_bridge.uart import Line, on_the_line
 from firmware_bridge.wire import Encoder
 
@@ -36,14 +36,6 @@ _BAUDS = {
     for name in dir(termios)
     if name[0] == "B" and name[1:].isdigit() and name != "B0"  # which hangs up
 }
-
-
-def protocol_named(name: str) -> Protocol:
-    """Raises ValueError, in one line, for a name that there is not."""
-    for protocol in PROTOCOLS:
-        if protocol.name == name:
-            return protocol
-    raise ValueError(f"no protocol {name!r}: there are {', '.join(p.name for p in PROTOCOLS)}")
 
 
 def packets_of(

@@ -22,7 +22,8 @@ from edge.polarity import PolarityNetwork, cut, load_polarity, read
 from edge.preprocess import HighPass, normaliser
 from edge.station import Station
 from firmware_bridge.detect import Detector
-from firmware_bridge.simulator import packets_of, protocol_named
+from firmware_bridge.protocols import protocol_named
+from firmware_bridge.simulator import packets_of
 from firmware_bridge.wire import Declared
 
 PROTOCOL = "anyshake3"

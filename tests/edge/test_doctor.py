@@ -18,13 +18,12 @@ from edge.line import Arrived, Line
 from firmware_bridge.detect import Detector
 from firmware_bridge.faults import Flip, Lose, apply_faults
 from firmware_bridge.packet import Clock, Packet, Stream, TimeMark
-from firmware_bridge.protocols import PROTOCOLS, Protocol
+from firmware_bridge.protocols import PROTOCOLS, Protocol, protocol_named
 from firmware_bridge.simulator import (
     PtyDigitizer,
     one_line_each,
     packets_from_now,
     packets_of,
-    protocol_named,
 )
 from firmware_bridge.stats import DecoderStats
 from firmware_bridge.synthetic import synthetic_earthquake

@@ -20,9 +20,8 @@ from pymseed import MS3TraceList, nslc2sourceid
 
 from firmware_bridge.faults import FAULTS
 from firmware_bridge.packet import Packet
-from firmware_bridge.protocols import PROTOCOLS
+from firmware_bridge.protocols import PROTOCOLS, protocol_named
 from firmware_bridge.simulate import main
-from firmware_bridge.simulator import protocol_named
 from firmware_bridge.synthetic import synthetic_earthquake
 from firmware_bridge.wire import Declared
 

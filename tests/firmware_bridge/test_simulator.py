@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 
 from firmware_bridge.faults import Jump
 from firmware_bridge.packet import Packet
-from firmware_bridge.protocols import PROTOCOLS, Protocol
+from firmware_bridge.protocols import PROTOCOLS, Protocol, protocol_named
 from firmware_bridge.record import read_record
 from firmware_bridge.simulator import (
     PtyDigitizer,
     one_line_each,
     packets_from_now,
     packets_of,
-    protocol_named,
     send_datagrams,
 )
 from firmware_bridge.synthetic import synthetic_earthquake
