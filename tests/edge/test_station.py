@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.block import Block
+from edge.flat import FLAT_S, FlatWatch
 from edge.pick import NS, Pick
-from edge.station import FLAT_S, FlatWatch, Station
+from edge.station import Station
 from firmware_bridge.packet import Packet, Stream, TimeMark
 from firmware_bridge.synthetic import synthetic_earthquake
 
