@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge import cobs
+from firmware_bridge.differences import bits_needed, pack_differences, packed_bytes, unpack_differences
 
 VERSION = 1
 HELLO, DATA, TIME, STATUS = range(4)
@@ -252,7 +253,7 @@ def decode_data(payload: bytes, channels: int) -> tuple[int, NDArray[np.int32]]:
     for k in range(channels):
         bits, samples[0, k] = _unpacked(_FIRST, payload, place)
         place += _FIRST.size
-        end = place + _packed_bytes(n - 1, bits)
+        end = place + packed_bytes(n - 1, bits)
         if bits > 32 or end > len(payload):
             raise ValueError("a data frame with differences missing")
         samples[1:, k] = unpack_differences(payload[place:end], n - 1, bits)
@@ -280,40 +281,10 @@ def decode_status(payload: bytes) -> Status:
     )
 
 
-def bits_needed(differences: NDArray[np.int32]) -> int:
-    """Least width, 0 … 32, that holds every difference in two's complement; 0 when all are 0."""
-    if not differences.any():
-        return 0
-    # The bits of a negative number turned over: -2**k takes as many as 2**k - 1.
-    return int(np.max(differences ^ (differences >> 31))).bit_length() + 1
-
-
-def pack_differences(differences: NDArray[np.int32], bits: int) -> bytes:
-    """The low `bits` bits of each int32, one after another, least significant first; unused bits are 0."""
-    octets = np.ascontiguousarray(differences, "<i4").view(np.uint8).reshape(-1, 4)
-    wide = np.unpackbits(octets, axis=1, bitorder="little")
-    return np.packbits(wide[:, :bits], bitorder="little").tobytes()
-
-
-def unpack_differences(packed: bytes, count: int, bits: int) -> NDArray[np.int32]:
-    """`count` int32 from two's complement numbers of `bits` bits; the inverse of `pack_differences`."""
-    if count == 0 or bits == 0:
-        return np.zeros(count, np.int32)
-    flat = np.unpackbits(np.frombuffer(packed, np.uint8), count=count * bits, bitorder="little")
-    wide = np.empty((count, 32), np.uint8)
-    wide[:, :bits] = flat.reshape(count, bits)
-    wide[:, bits:] = wide[:, bits - 1 : bits]  # the sign goes on to the top
-    return np.packbits(wide, axis=1, bitorder="little").view("<i4")[:, 0].astype(np.int32)
-
-
 def most_samples(channels: int) -> int:
     """Samples per channel that a data frame can hold, whatever they are: with differences of 32 bits."""
     fixed = _HEAD.size + _DATA.size + channels * _FIRST.size + _CRC.size
     return min((MOST_BODY_BYTES - fixed) // (4 * channels) + 1, 255)
-
-
-def _packed_bytes(count: int, bits: int) -> int:
-    return (count * bits + 7) // 8
 
 
 def _packed(layout: struct.Struct, *values: object) -> bytes:
