@@ -19,14 +19,11 @@ damaged times. A digit that turned into another is not seen, nor, without a time
 lost as a whole.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.packet import COMPONENT_ORDER, Clock, Packet
+from firmware_bridge.columns import TIME, TIME_UNITS, Columns, header_names, inferred
+from firmware_bridge.packet import Clock, Packet
 from firmware_bridge.samples import (
     INT32,
     ROWS_TO_LEARN,
@@ -34,26 +31,12 @@ from firmware_bridge.samples import (
     Rows,
     WrappingCounter,
     check_shape,
-    steady_step,
     to_ns,
 )
 from firmware_bridge.stats import DecoderStats
 from firmware_bridge.wire import NO_IDENTITY, Declared
 
 _LONGEST_LINE = 256
-_TIME_UNITS = {"millis": 1_000_000, "micros": 1_000, "seconds": 1_000_000_000}  # in ns
-_TIME = "time"  # in a unit to be found out
-_SKIP = "-"
-_COMPONENTS = ("z", "n", "e", "x", "y")
-_HEADER_NAMES = {
-    **{name: name for name in (*_COMPONENTS, _TIME, _SKIP, *_TIME_UNITS)},
-    "ms": "millis",
-    "us": "micros",
-    "s": "seconds",
-    "t": _TIME,
-    "timestamp": _TIME,
-}
-_USUAL = {1: ("z",), 2: (_TIME, "z"), 3: ("z", "n", "e"), 4: (_TIME, "z", "n", "e")}
 _SEPARATORS = bytes.maketrans(b",;", b"  ")
 _NUMBER_BEGINS = tuple(b"%c" % byte for byte in b"0123456789+-.")
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\r"
@@ -61,41 +44,6 @@ _WRAP = 1 << 32
 _UTC_NS = 10**18
 _LAST_NS = 9 * 10**18
 _FAR = 10**18
-_COUNTER = 0.9  # of the steps of a counter are 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """Names of the columns, in words that say where to look."""
-
-    names: tuple[str, ...]
-    components: str  # as in COMPONENT_ORDER
-    places: tuple[int, ...]  # of the components
-    time_place: int | None
-    time_unit: str
-
-    @classmethod
-    def named(cls, names: Sequence[str]) -> "_Columns":
-        """ValueError unless there are samples of one instrument, no name twice, one time at most, and
-        nothing else."""
-        known = {*_COMPONENTS, _SKIP, *_TIME_UNITS}
-        used = [name for name in names if name != _SKIP]
-        times = [name for name in used if name in _TIME_UNITS]
-        mixed = not {"n", "e"}.isdisjoint(used) and not {"x", "y"}.isdisjoint(used)
-        doubled = len(set(used)) < len(used) or len(times) > 1
-        if not set(names) <= known or doubled or mixed or len(used) == len(times):
-            raise ValueError(
-                f"columns {','.join(names)}: name each of z, n, e (or z, x, y) that there is once, at most "
-                f"one of {', '.join(_TIME_UNITS)}, and - for each column to skip"
-            )
-        components = "".join(letter for letter in COMPONENT_ORDER if letter.lower() in used)
-        return cls(
-            names=tuple(names),
-            components=components,
-            places=tuple(names.index(letter.lower()) for letter in components),
-            time_place=names.index(times[0]) if times else None,
-            time_unit=times[0] if times else "",
-        )
 
 
 class Decoder:
@@ -122,7 +70,7 @@ class Decoder:
         self._identity = declared.identity or NO_IDENTITY
         self._rate = declared.rate
         self._declared = declared.columns is not None
-        self._columns = _Columns.named(declared.columns) if declared.columns is not None else None
+        self._columns = Columns.named(declared.columns) if declared.columns is not None else None
         self._header: tuple[str, ...] = ()
         self._rows = Rows(self.stats, {"unit": declared.unit} if declared.unit else {})
         self._unsettled: list[tuple[tuple[float, ...], int]] = []  # values and bytes of such lines
@@ -159,7 +107,7 @@ class Decoder:
         if values and self._begun:
             size, self._header_bytes = size + self._header_bytes, 0
             return self._row(values, size)
-        names = _header(fields)
+        names = header_names(fields)
         if names:
             self.stats.skipped_bytes += self._header_bytes
             self._header_bytes = size
@@ -191,7 +139,7 @@ class Decoder:
             return []
         self._skip_unsettled()
         self._header = names
-        self._columns = None if _TIME in names else _Columns.named(names)
+        self._columns = None if TIME in names else Columns.named(names)
         return self._rows.end()
 
     def _row(self, values: tuple[float, ...], size: int) -> list[Packet]:
@@ -210,7 +158,7 @@ class Decoder:
         self._unsettled.append((values, size))
         if len(self._unsettled) < ROWS_TO_LEARN:
             return packets
-        columns = _inferred([row for row, _ in self._unsettled], self._header)
+        columns = inferred([row for row, _ in self._unsettled], self._header)
         if columns is None:
             self._skip_unsettled()
             return packets
@@ -218,7 +166,7 @@ class Decoder:
         rows, self._unsettled = self._unsettled, []
         return packets + [packet for row, n in rows for packet in self._place(columns, row, n)]
 
-    def _place(self, columns: _Columns, values: tuple[float, ...], size: int) -> list[Packet]:
+    def _place(self, columns: Columns, values: tuple[float, ...], size: int) -> list[Packet]:
         samples = tuple(values[place] for place in columns.places)
         if not all(INT32.start <= sample < INT32.stop for sample in samples):
             return self._damage(size)
@@ -227,7 +175,7 @@ class Decoder:
             time = values[columns.time_place]
             if columns.time_unit != "seconds":
                 time = self._counter.unwrap(time)
-            time_ns = to_ns(time, _TIME_UNITS[columns.time_unit])
+            time_ns = to_ns(time, TIME_UNITS[columns.time_unit])
             if abs(time_ns) > _LAST_NS:
                 return self._damage(size)
             clock = _clock(time_ns)
@@ -281,44 +229,8 @@ def _numbers(fields: list[bytes]) -> tuple[float, ...] | None:
     return values if values and sane else None
 
 
-def _header(fields: list[bytes]) -> tuple[str, ...] | None:
-    """Column names, if all fields are such and a component is among them."""
-    text = b" ".join(fields).decode("latin-1").lower().lstrip("# ")
-    names = tuple(_HEADER_NAMES.get(field, "") for field in text.split())
-    try:
-        _Columns.named(["seconds" if name == _TIME else name for name in names])
-    except ValueError:
-        return None
-    return names
-
-
 def _is_comment(line: bytes) -> bool:
     return not line.lstrip().startswith(_NUMBER_BEGINS) and not line.translate(None, _PRINTABLE)
-
-
-def _inferred(rows: list[tuple[float, ...]], header: tuple[str, ...]) -> _Columns | None:
-    """The columns as the header or else their number says, None where that does not tell."""
-    count = len(rows[0])
-    names = header if len(header) == count else _USUAL.get(count, ())
-    if not names or (header == names and _TIME not in names):
-        return _Columns.named(names) if names else None
-    timed = _TIME in names
-    rising = _rising([row[names.index(_TIME) if timed else 0] for row in rows])
-    if timed != (rising is not None) and count > 1:
-        return None  # a time that does not rise, or one where z should be
-    return _Columns.named([rising if name == _TIME and rising else name for name in names])
-
-
-def _rising(values: list[float]) -> str | None:
-    """Name of a column that rises so: a time in the only unit in which its rate lies between 1.1 Hz and
-    1.1 kHz, or one to skip that counts lines, whether or not some are lost or it wraps."""
-    ones = sum(after - before == 1 for before, after in pairwise(values))
-    if ones >= _COUNTER * (len(values) - 1):
-        return _SKIP
-    step = steady_step(values)
-    if step is None or not 0.0009 <= step < 900_000:
-        return None
-    return "seconds" if step < 0.9 else "millis" if step < 900 else "micros"
 
 
 def _clock(time_ns: int) -> Clock:
