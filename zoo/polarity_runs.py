@@ -1,13 +1,11 @@
 """The checkpoints of polarity training and its curve."""
 
-import json
 from argparse import Namespace
 from typing import Any
 
 import keras
 import numpy as np
 
-from edge.card import card_path
 from edge.polarity import PolarityCard
 from zoo.runs import Run
 
@@ -16,8 +14,8 @@ LAST = "last"
 
 
 class PolarityCheckpoint(keras.callbacks.Callback):
-    """After each epoch keeps the last and, by the monitored value, the best, draws the curve, and writes the
-    log last, so that a log line always has its checkpoint. Stops training when patience is at an end."""
+    """After each epoch keeps the best by the monitored value, and draws the curve. Stops training when
+    patience is at an end."""
 
     def __init__(self, run: Run, card: PolarityCard, args: Namespace) -> None:
         super().__init__()
@@ -55,12 +53,7 @@ class PolarityCheckpoint(keras.callbacks.Callback):
         if not np.isfinite(list(line.values())).all():
             raise ValueError(f"the loss of epoch {epoch + 1} is no number: lower --learning-rate")
         value = line["epoch"] if self._args.monitor == LAST else self._sign * line[self._args.monitor]
-        if value > max(self._values(), default=-np.inf):
-            card_path(self._run.best).write_text(self._card.to_json())
-            self._run.save(self.model, self._run.best)
-        self._run.save(self.model, self._run.last)
-        with self._run.log.open("a") as log:
-            log.write(json.dumps(line) + "\n")
+        self._run.keep(self.model, self._card, line, best=value > max(self._values(), default=-np.inf))
         draw(self._run)
         self.model.stop_training = self.patient_no_more
 

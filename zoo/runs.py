@@ -47,7 +47,17 @@ class Run:
                 command = begun.training["command"]
                 raise ValueError(f"{self.folder} holds another run ({command}); name another --run")
 
-    def save(self, model: keras.Model, path: Path) -> None:
+    def keep(self, model: keras.Model, card: Card | PolarityCard, line: dict[str, float], best: bool) -> None:
+        """After an epoch: its weights as the last, and as the best if they are, with their card; the line of
+        the log last, so that each one always has its checkpoint."""
+        if best:
+            card_path(self.best).write_text(card.to_json())
+            self._save(model, self.best)
+        self._save(model, self.last)
+        with self.log.open("a") as log:
+            log.write(json.dumps(line) + "\n")
+
+    def _save(self, model: keras.Model, path: Path) -> None:
         """In one step, so that an interruption leaves the old file or the new one."""
         partial = path.with_suffix(".partial.keras")
         model.save(partial)
@@ -63,8 +73,7 @@ class Run:
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Scores on dev after each epoch, keeps the best and the last, and writes the log last, so that a log
-    line always has its checkpoint."""
+    """Scores on dev after each epoch, by which it keeps the best."""
 
     def __init__(self, run: Run, card: Card, dev: DevScore) -> None:
         super().__init__()
@@ -81,11 +90,6 @@ class Checkpoint(keras.callbacks.Callback):
             raise ValueError(f"the loss of epoch {epoch + 1} is no number: lower --learning-rate")
         scores = self._dev(self.model)
         best_before = max((line["score"] for line in self._run.history()), default=-1.0)
-        if scores["score"] > best_before:
-            card_path(self._run.best).write_text(self._card.to_json())
-            self._run.save(self.model, self._run.best)
-        self._run.save(self.model, self._run.last)
         line = {"epoch": epoch + 1, **{k: round(float(v), 5) for k, v in {**(logs or {}), **scores}.items()}}
-        with self._run.log.open("a") as log:
-            log.write(json.dumps(line) + "\n")
+        self._run.keep(self.model, self._card, line, best=scores["score"] > best_before)
         print("  dev " + "  ".join(f"{k} {v:.3f}" for k, v in scores.items()), flush=True)
