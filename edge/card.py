@@ -207,6 +207,16 @@ def card_path(model: Path) -> Path:
     return model.with_suffix(".json")
 
 
+def card_beside(model: Path) -> bytes:
+    """The content of the card of a model. FileNotFoundError without the model, CardError without the card."""
+    path = card_path(model)
+    if not model.is_file():
+        raise FileNotFoundError(f"no model at {model}")
+    if not path.is_file():
+        raise CardError(f"{model} has no card: {path.name} is missing beside it")
+    return path.read_bytes()
+
+
 def read_card(model: Path) -> Card:
     """The card beside a picker's file, its hash checked. CardError or FileNotFoundError otherwise."""
     return read_card_by(model, Card.from_json)
@@ -215,17 +225,14 @@ def read_card(model: Path) -> Card:
 def read_card_by(model: Path, reader: Callable[[bytes], AnyCard]) -> AnyCard:
     """The card beside a model file of any task, by the reader of that task's cards, its hash checked.
     CardError or FileNotFoundError otherwise."""
-    path = card_path(model)
-    if not model.is_file():
-        raise FileNotFoundError(f"no model at {model}")
-    if not path.is_file():
-        raise CardError(f"{model} has no card: {path.name} is missing beside it")
+    name = card_path(model).name
+    content = card_beside(model)
     try:
-        card = reader(path.read_bytes())
+        card = reader(content)
     except CardError as error:
-        raise CardError(f"{path.name}: {error}") from error
+        raise CardError(f"{name}: {error}") from error
     if not card.sha256:
-        raise CardError(f"the card {path.name} lacks the key 'sha256'")
+        raise CardError(f"the card {name} lacks the key 'sha256'")
     found = hashlib.sha256(model.read_bytes()).hexdigest()
     if found != card.sha256:
         raise CardError(

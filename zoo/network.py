@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.card import Card, CardError, card_path
+from edge.card import Card, card_beside
 from edge.model import Floats, Memory, due, moved_on
 from edge.preprocess import normaliser
 from zoo.pickers.lppn import BilinearDouble, LPPNConfig
@@ -96,9 +96,5 @@ def predict(model: keras.Model, inputs: dict[str, Windows]) -> dict[str, NDArray
 
 def load_keras(path: Path) -> KerasNetwork:
     """A .keras file and the card that `edge-train` wrote beside it."""
-    if not path.is_file():
-        raise FileNotFoundError(f"no model at {path}")
-    if not card_path(path).is_file():
-        raise CardError(f"{path} has no card: {card_path(path).name} is missing beside it")
-    card = Card.from_json(card_path(path).read_bytes())
+    card = Card.from_json(card_beside(path))
     return KerasNetwork(card, keras.saving.load_model(path, LAYERS, compile=False))

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.card import CardError, card_path
+from edge.card import CardError, card_beside
 from edge.polarity import PolarityCard, normalised
 from zoo.commands import POLARITY
 from zoo.polarity.training import form
@@ -35,9 +35,5 @@ class KerasPolarity:
 
 def load_polarity_keras(path: Path) -> KerasPolarity:
     """A .keras file and the card that `edge-train` wrote beside it. FileNotFoundError, CardError."""
-    if not path.is_file():
-        raise FileNotFoundError(f"no model at {path}")
-    if not card_path(path).is_file():
-        raise CardError(f"{path} has no card: {card_path(path).name} is missing beside it")
-    card = PolarityCard.from_json(card_path(path).read_bytes())
+    card = PolarityCard.from_json(card_beside(path))
     return KerasPolarity(card, keras.saving.load_model(path, compile=False))
