@@ -13,7 +13,6 @@ of this process alone, the best of several runs.
 
 import argparse
 import json
-import platform
 import sys
 import time
 import tracemalloc
@@ -25,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.bench.machine import describe
 from firmware_bridge.anyshake import INTERVALS_MS, RATES
 from firmware_bridge.packet import Packet, Stream, channel_codes
 from firmware_bridge.protocols import PROTOCOLS, Protocol
@@ -185,17 +185,6 @@ def measure_all(repeats: int) -> list[Row]:
     return [*rows, by_byte]
 
 
-def machine() -> dict[str, str]:
-    """What the figures were measured on."""
-    cpu = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = [line.partition(":") for line in cpuinfo.read_text().splitlines()]
-        named = [value.strip() for key, _, value in lines if key.strip() in ("model name", "Model")]
-        cpu = named[-1] if named else cpu
-    return {"cpu": cpu, "python": platform.python_version(), "numpy": np.__version__}
-
-
 def table(rows: Sequence[Row]) -> str:
     lines = ["| decoder | Hz | wire B/s | MB/s | packets/s | % of a core | noise MB/s | peak kB |"]
     lines.append("|---|---|---|---|---|---|---|---|")
@@ -237,7 +226,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--plot", type=Path, help="bars to draw, .png (needs matplotlib)")
     args = parser.parse_args(argv)
     rows = measure_all(args.repeats)
-    where = machine()
+    here = describe()
+    where = {"cpu": here.cpu, "python": here.python, "numpy": here.packages["numpy"]}
     title = f"{where['cpu']}, Python {where['python']}, numpy {where['numpy']}"
     print(f"{title}\n\n{table(rows)}")
     try:
