@@ -7,7 +7,7 @@ word.
 import argparse
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import cos, hypot, radians, sqrt
 from pathlib import Path
@@ -18,6 +18,7 @@ from collect.exports.reading import groups_of
 from collect.stations import Site, read_sites
 from collect.store import Arrival, Event, Store
 from edge.pick import NS, Pick
+from edge.terminal import Report
 
 KM_PER_DEGREE = 111.2
 MARGIN_KM = 30.0
@@ -62,7 +63,7 @@ def add_associate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help="QuakeML of these events")
 
 
-def run_associate(args: argparse.Namespace, store: Store, report: Callable[[str], None]) -> int:
+def run_associate(args: argparse.Namespace, store: Store, report: Report) -> int:
     """Exit status 0. Events wholly within the period that an earlier run found are replaced; those that
     reach out of it stay, and keep their picks."""
     sites = read_sites(args.stations)

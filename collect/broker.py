@@ -7,7 +7,7 @@ session of the same name, which it keeps for `SESSION_S`.
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
@@ -22,8 +22,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from collect.admit import PREFIX
 from edge.sinks.address import Address, AddressError, tls_context
+from edge.terminal import Report
 
-Report = Callable[[str], None]
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 OPTIONS = {"mqtt": ("password-file",), "mqtts": ("password-file", "ca", "cert", "key")}
 TOPICS = {f"{PREFIX}/+/+/+/pick": 1, f"{PREFIX}/+/+/+/health": 0}

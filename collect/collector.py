@@ -2,15 +2,15 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from collect.admit import RefusedError, admit, read_topic
 from collect.broker import Broker, Message
 from collect.metrics import Counts
 from collect.store import Store, StoreError
 from edge.pick import Pick
+from edge.terminal import Report
 
-Report = Callable[[str], None]
 BATCH_MAX = 1000
 """Messages of one commit at most; as few as have come while the one before was written."""
 TAKE_S = 0.5

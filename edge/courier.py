@@ -10,9 +10,8 @@ from edge.outbox import Outbox
 from edge.outbox_file import Entry
 from edge.sinks.link import Letter, Link, NotTakenError, UnfitError
 from edge.status import State
+from edge.terminal import Report
 from edge.vitals import Vitals
-
-Report = Callable[[str], None]
 
 _FIRST_RETRY_S, _LAST_RETRY_S = 1.0, 60.0
 _TICK_S = 1.0

@@ -2,19 +2,19 @@
 
 import argparse
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
 from edge.reorder import Reorder
 from edge.resample import check_rate
 from edge.source import LineWatch, SerialSource, Source, UdpSource
+from edge.terminal import Report
 from firmware_bridge.detect import Detector
 from firmware_bridge.packet import Packet
 from firmware_bridge.protocols import PROTOCOLS
 from firmware_bridge.wire import Declared
 
-Report = Callable[[str], None]
 _ANY_BAUD = 115_200
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from edge.outbox_file import Entry, OutboxFile, put_aside
 from edge.pick import Pick
-
-Report = Callable[[str], None]
+from edge.terminal import Report
 
 MAX_PICKS = 100_000
 """As many wait at most, some 50 MB."""

@@ -14,6 +14,8 @@ from typing import Protocol
 import serial
 from serial.tools import list_ports
 
+from edge.terminal import Report
+
 _READ_TIMEOUT_S = 0.1  # how soon a stop is noticed
 _FIRST_RETRY_S = 0.5
 _LAST_RETRY_S = 30.0
@@ -83,7 +85,7 @@ class UdpSource:
         self,
         address: str,
         stop: threading.Event,
-        report: Callable[[str], None],
+        report: Report,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         host, _, port = address.rpartition(":")
@@ -127,7 +129,7 @@ class SerialSource:
         device: str,
         baud: int,
         stop: threading.Event,
-        report: Callable[[str], None],
+        report: Report,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._device = device

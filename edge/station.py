@@ -1,7 +1,7 @@
 """The chain of each instrument: packets to the time line, to the picker, to picks."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -14,11 +14,11 @@ from edge.model import Network
 from edge.pick import NS, Phase, Pick
 from edge.picker import Picker
 from edge.resample import check_rate
+from edge.terminal import Report
 from edge.timekeeper import ClockStep, Timekeeper
 from edge.timeline import Timeline
 from firmware_bridge.packet import Packet, Stream
 
-Report = Callable[[str], None]
 LIVE_LAG_S = 5.0
 """So much data of its other channels a live instrument waits for one that lags."""
 ALIKE = 1.1

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from edge.courier import Courier, Report
+from edge.courier import Courier
 from edge.outbox import Outbox
 from edge.pick import Pick
 from edge.sinks.address import Address, AddressError, parse_address
@@ -19,6 +19,7 @@ from edge.sinks.lora import LoraLink
 from edge.sinks.mqtt import MqttLink
 from edge.sinks.udp import UdpLink
 from edge.status import Queue
+from edge.terminal import Report
 from edge.vitals import Vitals
 
 _LAST_S, _LONGEST_S = 5.0, 30.0

@@ -10,6 +10,7 @@ from collect.exports.quakeml import write_nonlinloc, write_quakeml
 from collect.exports.reading import Group, groups_of
 from collect.exports.scml import write_scml
 from collect.store import Store
+from edge.terminal import Report
 
 FORMATS: Mapping[str, Callable[[Sequence[Group], Path], None]] = {
     "quakeml": write_quakeml,
@@ -32,7 +33,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rejected", action="store_true", help="picks that their station took back as well")
 
 
-def run_export(args: argparse.Namespace, store: Store, report: Callable[[str], None]) -> int:
+def run_export(args: argparse.Namespace, store: Store, report: Report) -> int:
     """Exit status 0, also where there was nothing to write but an empty file."""
     events = store.events(args.begin, args.end, rejected=args.rejected) if args.events else None
     picks = [] if args.events else store.picks(args.begin, args.end, rejected=args.rejected)

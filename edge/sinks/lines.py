@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from edge.pick import Pick
+from edge.terminal import Report
 
-Report = Callable[[str], None]
 WAITING_MAX = 100_000
 """Picks that wait in memory for a full disk, about 50 MB of them at most."""
 
