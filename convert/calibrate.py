@@ -21,10 +21,10 @@ TRACES = 256
 class WindowSampler:
     """A network of windows that answers nothing, and keeps a share of what it is asked."""
 
-    def __init__(self, card: Card, share: float, seed: int) -> None:
+    def __init__(self, card: Card, share: float) -> None:
         self.card = card
         self.kept: list[Floats] = []
-        self._share, self._rng = share, np.random.default_rng(seed)
+        self._share, self._rng = share, np.random.default_rng(0)
         self._rule = normaliser(card.input.normalisation)
 
     def begin(self, streams: int) -> Memory:
@@ -43,10 +43,10 @@ class StreamSampler:
     """A network in its stream form that keeps a share of its inputs: the states of real streams, for zeros
     alone would teach the ranges of silence."""
 
-    def __init__(self, network: KerasStream, share: float, seed: int) -> None:
+    def __init__(self, network: KerasStream, share: float) -> None:
         self.card = network.card
         self.kept: list[Inputs] = []
-        self._network, self._share, self._rng = network, share, np.random.default_rng(seed)
+        self._network, self._share, self._rng = network, share, np.random.default_rng(0)
 
     def begin(self, streams: int) -> Memory:
         """As `Network`."""
@@ -62,11 +62,11 @@ class StreamSampler:
         return words
 
 
-def sample(network: WindowSampler | StreamSampler, folders: Sequence[Path], seed: int = 0) -> None:
+def sample(network: WindowSampler | StreamSampler, folders: Sequence[Path]) -> None:
     """Shows a sampler traces of the train splits of SeisBench folders as the station would: event windows,
     noise, starts of segments, lost components."""
     names = [(folder, row["trace_name"]) for folder in folders for row in read_rows(folder, "train")]
-    order = np.random.default_rng(seed).permutation(len(names))[:TRACES]
+    order = np.random.default_rng(0).permutation(len(names))[:TRACES]
     for folder in folders:
         chosen = {names[k][1] for k in order if names[k][0] == folder}
         for some in batched(read_traces(folder, "train", chosen), TOGETHER):

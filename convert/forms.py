@@ -40,7 +40,7 @@ def as_windows(trained: KerasNetwork, folders: Sequence[Path], count: int) -> Fo
         raise ValueError(
             "a causal network goes by hops: whole windows of it have no answer at a segment's end"
         )
-    sampler = WindowSampler(trained.card, WINDOWS_SHARE, 0)
+    sampler = WindowSampler(trained.card, WINDOWS_SHARE)
     sample(sampler, folders)
     chosen = np.random.default_rng(0).permutation(len(sampler.kept))[:count]
     model = to_int8(window_form(trained.model, config), [{"x": sampler.kept[k][None, None]} for k in chosen])
@@ -53,7 +53,7 @@ def as_stream(trained: KerasNetwork, folders: Sequence[Path], count: int) -> For
     config = replace(LPPNConfig(**trained.card.training["network"]), upsampling="polyphase")
     model = fill(build_stream(config, trained.card.stream.hop, TRACED_BATCH), trained.model)
     float_ = KerasStream(trained.card, trained.model)
-    sampler = StreamSampler(float_, HOPS_SHARE, 0)
+    sampler = StreamSampler(float_, HOPS_SHARE)
     sample(sampler, folders)
     order = np.random.default_rng(0).permutation(len(sampler.kept))[: TRACED_BATCH * count]
     batches = [order[k : k + TRACED_BATCH] for k in range(0, len(order) - TRACED_BATCH + 1, TRACED_BATCH)]

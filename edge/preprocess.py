@@ -38,7 +38,7 @@ class HighPass:
     takes for all streams at once. Streams cut at multiples of it come out the same to the last bit.
     """
 
-    def __init__(self, corner_hz: float, rate: float, streams: int = 1) -> None:
+    def __init__(self, corner_hz: float, rate: float) -> None:
         b, a = butterworth(corner_hz, rate)
         # Transposed direct form II: y = b0 x + z0, and this is how x and z move z on.
         step = np.array([[-a[1], 1.0], [-a[2], 0.0]])
@@ -52,9 +52,9 @@ class HighPass:
         impulse = np.concatenate([b[:1], self._ringing[:-1] @ driven])
         lag = np.subtract.outer(np.arange(BLOCK), np.arange(BLOCK))
         self._response = np.where(lag >= 0, impulse[np.maximum(lag, 0)], 0.0)  # of x, in y
-        self._state = np.zeros((streams, 2, 3))
-        self._first = np.zeros((streams, 3))  # the segment's first sample, of which nothing would come out
-        self._new = np.ones(streams, bool)
+        self._state = np.zeros((1, 2, 3))
+        self._first = np.zeros((1, 3))  # the segment's first sample, of which nothing would come out
+        self._new = np.ones(1, bool)
 
     def widen(self, streams: int) -> None:
         """More streams, the new ones at their beginning."""

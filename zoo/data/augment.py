@@ -19,6 +19,9 @@ RATE_HZ = 100.0
 HIGHPASS_HZ = 1.0
 """Of every record here, as of every model: what is said in seconds or Hz rests on them."""
 
+SECOND = round(RATE_HZ)
+"""Samples."""
+
 DROWNED = 20
 """Samples on either side of an onset that can no longer be seen, in which nothing is asked."""
 
@@ -53,9 +56,9 @@ def shift(rng: Generator, record: Record, T: int) -> Draft:
     return cut(record, int(rng.integers(min(-T // 4, last), max(1, last))), T)
 
 
-def stretch(rng: Generator, record: Record, lowest: float = 0.7, highest: float = 1.5) -> Record:
+def stretch(rng: Generator, record: Record) -> Record:
     """The record slower or faster: other source sizes, distances and sampling rates."""
-    factor = float(np.exp(rng.uniform(np.log(lowest), np.log(highest))))
+    factor = float(np.exp(rng.uniform(np.log(0.7), np.log(1.5))))
     n = len(record.samples)
     at = np.arange(0, n - 1, 1 / factor)
     index = np.arange(n)
@@ -136,21 +139,21 @@ def within(valid: slice, samples: Samples) -> Samples:
     return samples
 
 
-def audible(own: Samples, mixture: Samples, sample: float, span: int = 100) -> bool:
+def audible(own: Samples, mixture: Samples, sample: float) -> bool:
     """Whether the second after an onset has, on some component, twice the power in its own record that the
     second before it has in the mixture."""
     at = min(max(int(sample), 0), len(own))
-    before, after = mixture[max(0, at - span) : at], own[at : at + span]
+    before, after = mixture[max(0, at - SECOND) : at], own[at : at + SECOND]
     if not len(before) or not len(after):
         return True
     louder = power(after)
     return bool(np.any((louder > 0) & (louder >= 2 * power(before))))
 
 
-def silent(samples: Samples, sample: float, span: int = 100) -> bool:
+def silent(samples: Samples, sample: float) -> bool:
     """Whether there is nothing at all within a second of a sample."""
     at = min(max(int(sample), 0), len(samples))
-    return not samples[max(0, at - span) : at + span].any()
+    return not samples[max(0, at - SECOND) : at + SECOND].any()
 
 
 def power(samples: Samples) -> Samples:

@@ -11,6 +11,9 @@ from edge.pick import Phase
 UNTIMED_NEIGHBOURS = 1
 """Cells on either side of a positive one in which any answer is accepted, where its label is not timed."""
 
+CLASS_WEIGHTS = (1.0, 1.5, 1.5)
+"""Of noise, P and S, as in the later scripts of LPPN's authors."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -41,7 +44,6 @@ def label_cells(
     valid: slice,
     T: int,
     S: int,
-    class_weights: tuple[float, float, float] = (1.0, 1.5, 1.5),
 ) -> CellLabels:
     """Labels of a window of T samples in cells of S.
 
@@ -49,12 +51,11 @@ def label_cells(
     the onset. Ignored are cells in `unknown` spans (an onset nobody picked may be there), cells outside the
     `valid` samples, and the neighbours of an arrival that is not timed. Neighbours of a timed one are
     noise, as in the authors' released script: ignoring them too lets the highest cell be the wrong one.
-    Class weights as in their later scripts.
     """
     cells = T // S
     cls = np.zeros((cells, 3), np.float32)
     ofs = np.zeros((cells, 2), np.float32)
-    cls[valid.start // S : -(-valid.stop // S), 0] = class_weights[0]
+    cls[valid.start // S : -(-valid.stop // S), 0] = CLASS_WEIGHTS[0]
     for begin, end in unknown:
         cls[max(0, int(begin // S)) : max(0, int(end // S) + 1)] = 0.0
     inside = [a for a in arrivals if valid.start <= a.sample < valid.stop]
@@ -66,7 +67,7 @@ def label_cells(
         cell = int(arrival.sample // S)
         k = 1 + PHASES.index(arrival.phase)
         cls[cell] = 0.0
-        cls[cell, k] = class_weights[k] * arrival.weight
+        cls[cell, k] = CLASS_WEIGHTS[k] * arrival.weight
         if arrival.timed:
             ofs[cell] = arrival.sample / S - cell, 1.0
     return CellLabels(cls, ofs)

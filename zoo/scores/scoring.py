@@ -211,16 +211,14 @@ def score(comparison: Comparison, tolerance_s: float, threshold: float) -> Score
     return Score(comparison.phase, tolerance_s, threshold, found, false, len(comparison.sources) - found)
 
 
-def curve(
-    comparison: Comparison, tolerance_s: float, thresholds: Sequence[float] = THRESHOLDS
-) -> list[Score]:
-    """Scores at one tolerance for every threshold: the precision-recall curve."""
-    return [score(comparison, tolerance_s, threshold) for threshold in thresholds]
+def curve(comparison: Comparison, tolerance_s: float) -> list[Score]:
+    """Scores at one tolerance for each of `THRESHOLDS`: the precision-recall curve."""
+    return [score(comparison, tolerance_s, threshold) for threshold in THRESHOLDS]
 
 
-def best(comparison: Comparison, tolerance_s: float, thresholds: Sequence[float] = THRESHOLDS) -> Score:
+def best(comparison: Comparison, tolerance_s: float) -> Score:
     """The score of highest F1 at one tolerance; of equals the one with the highest threshold."""
-    return max(curve(comparison, tolerance_s, thresholds), key=lambda one: (one.f1, one.threshold))
+    return max(curve(comparison, tolerance_s), key=lambda one: (one.f1, one.threshold))
 
 
 def nearest_residuals(comparison: Comparison, threshold: float) -> NDArray[np.float64]:
