@@ -11,9 +11,9 @@ from zoo.data.overlaps import is_placed, overlapping
 from zoo.data.records import record_of
 from zoo.data.seisbench import open_data, read_rows, read_traces
 from zoo.data.store import Labelled, RecordStore, stored
-from zoo.data.streams import CONSENSUS, MANIFEST, PEERS, stream_records
+from zoo.data.streams import stream_records
 from zoo.data.teachers import read_teachers
-from zoo.scores.pickfile import read_records
+from zoo.scores.pickfile import CONSENSUS, MANIFEST, PEERS, read_records
 
 SPLIT = "train"
 CONTINUOUS = "continuous"

@@ -15,7 +15,7 @@ from edge.timeline import Timeline
 from zoo.data.labels import Arrival
 from zoo.data.records import Record
 from zoo.scores.continuous import PeerPick
-from zoo.scores.pickfile import read_peer_picks, read_records
+from zoo.scores.pickfile import CONSENSUS, PEERS, read_peer_picks, read_records
 
 WEIGHTS = {2: 0.5, 3: 0.8}
 """Of a label on which so many pickers agree, against an analyst's."""
@@ -23,8 +23,6 @@ TIMED_MODELS = 3
 DOUBT_S = 0.5
 """Around a pick that only one picker made, nothing is asked."""
 LEAST_S = 60.0
-
-MANIFEST, CONSENSUS, PEERS = "manifest.csv", "peer_consensus_picks.csv", "peer_picks_raw.csv"
 
 
 def stream_records(folder: Path, source: str, from_ns: int, spec: InputSpec) -> Iterator[Record]:

@@ -14,7 +14,7 @@ from zoo.scores import breakdown, scoring
 from zoo.scores.calibration import reliability, times_to_pick_s
 from zoo.scores.continuous import Span, clipped, net_sta, refuse_strangers, score_continuous
 from zoo.scores.corroboration import corroboration
-from zoo.scores.pickfile import read_peer_picks, read_rated_picks, read_records
+from zoo.scores.pickfile import CONSENSUS, PEERS, read_peer_picks, read_rated_picks, read_records
 from zoo.scores.rates import Point, RatedPick, Rates, rates
 from zoo.scores.scoring import TOLERANCES_S, Comparison, Labels, TracePick
 
@@ -112,7 +112,7 @@ def _rounded(value: float) -> float | None:
 
 
 def measure_continuous(
-    folder: Path, picks: Sequence[Pick], thresholds: Mapping[Phase, float], spans: Sequence[Span] = ()
+    folder: Path, picks: Sequence[Pick], thresholds: Mapping[Phase, float], spans: Sequence[Span]
 ) -> list[dict[str, Any]]:
     """Picks on the records of `folder` against those of other pickers, by source and phase.
 
@@ -122,8 +122,8 @@ def measure_continuous(
     refuse_strangers(records, picks)
     scores = score_continuous(
         clipped(records, spans),
-        read_peer_picks(folder / "peer_picks_raw.csv"),
-        read_peer_picks(folder / "peer_consensus_picks.csv"),
+        read_peer_picks(folder / PEERS),
+        read_peer_picks(folder / CONSENSUS),
         picks,
         thresholds,
     )
@@ -141,10 +141,10 @@ def rates_by_source(
     """
     records = clipped(read_records(folder), spans)
     own = [RatedPick(net_sta(pick), pick.phase, pick.time_ns, pick.prob) for pick in picks]
-    peers = read_rated_picks(folder / "peer_picks_raw.csv")
+    peers = read_rated_picks(folder / PEERS)
     reference = [
         RatedPick(pick.station, pick.phase, pick.time_ns, 1.0)
-        for pick in read_peer_picks(folder / "peer_consensus_picks.csv")
+        for pick in read_peer_picks(folder / CONSENSUS)
         if pick.models == len(peers)
     ]
     sources = sorted({record.source for record in records})
@@ -165,7 +165,7 @@ def measure_corroboration(
     its thresholds, judged by all peers; each peer at the same recall, judged by the others. `groups` as
     `rates_by_source` gives them."""
     records = clipped(read_records(folder), spans)
-    peers = read_rated_picks(folder / "peer_picks_raw.csv")
+    peers = read_rated_picks(folder / PEERS)
     own = [RatedPick(net_sta(pick), pick.phase, pick.time_ns, pick.prob) for pick in picks]
     measured: dict[str, Any] = {}
     for source in sorted({record.source for record in records}):

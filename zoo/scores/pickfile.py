@@ -16,6 +16,8 @@ from zoo.scores.continuous import PeerPick, Record
 from zoo.scores.rates import RatedPick
 from zoo.scores.scoring import TracePick
 
+MANIFEST, CONSENSUS, PEERS = "manifest.csv", "peer_consensus_picks.csv", "peer_picks_raw.csv"
+"""Of a folder of continuous records: what they are, what other pickers agree on, and every pick of theirs."""
 PickTraces = Callable[[Sequence[Trace]], dict[str, list[TracePick]]]
 """Picks by trace name."""
 PICKS = "a list of picks"
@@ -132,9 +134,9 @@ def read_records(folder: Path) -> dict[Record, Path]:
         return Record(row["source"], station, start_ns, end_ns), folder / row["file"]
 
     columns = ("source", "file", "network", "station", "start", "end")
-    records = dict(_table(folder / "manifest.csv", "a list of continuous records", columns, record))
+    records = dict(_table(folder / MANIFEST, "a list of continuous records", columns, record))
     if not records:
-        raise ValueError(f"{folder / 'manifest.csv'} lists no records")
+        raise ValueError(f"{folder / MANIFEST} lists no records")
     return records
 
 
