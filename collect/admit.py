@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping
 from typing import Literal, get_args
 
 from edge.pick import Pick, parse_time
+from edge.sinks.mqtt import NO_CODE, PREFIX
 
 Reason = Literal["topic", "oversized", "malformed", "range", "station"]
 """topic: not seis/v1/NET/STA/LOC/pick. oversized: longer than `PAYLOAD_MAX`. malformed: not the JSON form
 of a pick. range: a value that no pick has. station: another station than its topic's."""
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
-PREFIX = "seis/v1"
-NO_CODE = "--"
 PAYLOAD_MAX = 4096
 """Bytes; a pick has about 376 (docs/scaling.md)."""
 

@@ -20,8 +20,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from collect.admit import PREFIX
 from edge.sinks.address import Address, AddressError, tls_context
+from edge.sinks.mqtt import PREFIX
 from edge.terminal import Report
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}

@@ -15,6 +15,9 @@ from edge.sinks.address import Address, AddressError, tls_context
 from edge.sinks.link import Letter, Link, LinkError, NotTakenError
 from edge.status import State, Status
 
+PREFIX = "seis/v1"
+NO_CODE = "--"
+"""In a topic, for an empty code."""
 _KEEP_ALIVE_S = 30
 _SESSION_S = 3600
 _ANSWER_S = 10.0
@@ -26,8 +29,8 @@ _NOBODY_LISTENS, _FAILURE = 0x10, 0x80
 
 def topic(station: str, kind: str) -> str:
     """Of a station NET.STA.LOC; letters that mean something in topics become "_"."""
-    parts = [re.sub(r"[^A-Za-z0-9_-]", "_", part) or "--" for part in station.split(".")]
-    return "/".join(["seis/v1", *parts, kind])
+    parts = [re.sub(r"[^A-Za-z0-9_-]", "_", part) or NO_CODE for part in station.split(".")]
+    return "/".join([PREFIX, *parts, kind])
 
 
 class MqttLink(Link):
