@@ -4,9 +4,12 @@ Both follow "offset" = UTC - device time in int64 nanoseconds over device time; 
 digitizer's crystal. A weak prior holds the slope near zero until the data say more.
 """
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
+from statistics import median
 
 import numpy as np
 
@@ -22,8 +25,11 @@ _UNKNOWN_SLOPE, _STEADY_SLOPE = 30e-6, 1e-6
 """What the rate of a crystal is off before its marks tell, and what it changes within minutes."""
 _REFIT_S = 10.0
 """A line through many marks need not be drawn anew for each."""
-_HOLDOVER = 0.5e-6
-"""How far a crystal's rate may wander, unwatched, within an hour or so: seconds per second."""
+_MARKS_TO_DOUBT = 3
+_NEWEST_MARKS = 5
+_HOLDOVER, _HOLDOVER_STEADY_S = 0.5e-6, 14400.0
+"""How far a crystal's rate is off, unwatched: seconds per second, and more and more after so long, as the
+temperature goes on changing."""
 
 _ARRIVAL_WINDOW_S = 1200.0
 _BUCKETS_S = (1.0, 10.0)
@@ -33,6 +39,9 @@ _LEAST_ARRIVALS = 5
 _POINT_SIGMA_S = 1e-3
 _EARLY_S, _EARLY_SHARE = 0.05, 0.5
 _TYPICAL_JITTER_S = 0.05
+_MISFIT = 2.5
+"""Where the earliest arrivals of the newest buckets are off the line by so much in the median, it may be off
+by so many times as much: the earliest are late themselves, or this computer's clock is being slewed."""
 _LINK_S = 0.005
 """What no fit of arrivals can see: the delay that even the quickest packet had."""
 
@@ -85,6 +94,9 @@ class MarkFit:
         self._points: deque[tuple[int, int, float]] = deque()
         self._strays: list[tuple[int, int, float]] = []
         self._slope_sigma = _UNKNOWN_SLOPE
+        self._misfit_s = 0.0  # of the newest marks: no line follows a crystal whose rate changes
+        self._bent_s, self._window_s = 0.0, math.inf  # what of it is not the marks', over so long
+        self._doubt_s = 0.0  # how far off the strays are, once several agree
 
     def feed(self, mark: TimeMark) -> None:
         """Take one mark."""
@@ -94,9 +106,12 @@ class MarkFit:
                 self._strays.clear()
             self._strays.append(point)
             if len(self._strays) < (_MARKS_TO_BEGIN if self.line is None else _MARKS_TO_STEP):
+                if self.line and len(self._strays) >= _MARKS_TO_DOUBT:
+                    self._doubt_s = _off_s(self.line, point)
                 return
             self._points = deque(self._strays[:-1])
         self._strays.clear()
+        self._doubt_s = 0.0
         self._points.append(point)
         while self._points[-1][0] - self._points[0][0] > _MARK_WINDOW_S * _S:
             self._points.popleft()
@@ -106,9 +121,14 @@ class MarkFit:
 
     def _refit(self) -> None:
         slope = self.line.slope if self.line else 0.0
-        self.line = fit_line(self._points, slope, self._slope_sigma, late=False)
+        self.line = line = fit_line(self._points, slope, self._slope_sigma, late=False)
+        newest = islice(reversed(self._points), _NEWEST_MARKS)
+        self._misfit_s = median(_off_s(line, point) for point in newest)
         if len(self._points) >= _MARKS_TO_FIT_EACH:
             self._slope_sigma = _STEADY_SLOPE
+            first, last = self._points[0], self._points[-1]
+            self._bent_s = max(0.0, self._misfit_s - last[2])
+            self._window_s = (last[0] - first[0]) / _S
 
     @property
     def knows_rate(self) -> bool:
@@ -117,16 +137,27 @@ class MarkFit:
 
     def sigma_s(self, device_ns: int) -> float:
         """Standard error of the line at a device time; infinite without a mark."""
+        return math.hypot(self._held_s(device_ns), self._doubt_s)
+
+    def _held_s(self, device_ns: int) -> float:
+        """The same, if those marks are wrong that do not fit it."""
         if not self._points:
-            return float("inf")
+            return math.inf
         newest = self._points[-1]
         age_s = max(0.0, (device_ns - newest[0]) / _S)
-        slope_sigma = _HOLDOVER if self.knows_rate else _UNKNOWN_SLOPE
-        return float(np.hypot(newest[2], slope_sigma * age_s))
+        if not self.knows_rate:
+            return math.hypot(newest[2], self._misfit_s, _UNKNOWN_SLOPE * age_s)
+        drift_s = _HOLDOVER * age_s * math.hypot(1.0, age_s / _HOLDOVER_STEADY_S)
+        # A parabola leaves the line through its last window so, if it is that far off at the window's end.
+        windows = age_s / self._window_s
+        return math.hypot(newest[2], self._misfit_s, drift_s, 6 * self._bent_s * windows * (1 + windows))
 
     def _strays_from(self, line: Line, point: tuple[int, int, float]) -> bool:
-        off_s = abs(point[1] - line.offset(point[0])) / _S
-        return off_s > max(_tolerance(point[2]), 5 * self.sigma_s(point[0]))
+        return _off_s(line, point) > max(_tolerance(point[2]), 5 * self._held_s(point[0]))
+
+
+def _off_s(line: Line, point: tuple[int, int, float]) -> float:
+    return abs(point[1] - line.offset(point[0])) / _S
 
 
 def _tolerance(sigma_s: float) -> float:
@@ -150,6 +181,7 @@ class ArrivalFit:
         self._points: deque[tuple[int, int, float]] = deque()
         self._latest_s: deque[float] = deque(maxlen=_SPREAD_BUCKETS)
         self._per_bucket = 0.0
+        self._misfit_s = 0.0
         self._bucket: _Bucket | None = None
         self._began_ns = 0
 
@@ -191,17 +223,19 @@ class ArrivalFit:
         self._per_bucket += (bucket.arrivals - self._per_bucket) / min(len(self._points), _SPREAD_BUCKETS)
         while self._points[-1][0] - self._points[0][0] > _ARRIVAL_WINDOW_S * _S:
             self._points.popleft()
-        self.line = fit_line(self._points, 0.0, self._slope_sigma, late=True)
+        self.line = line = fit_line(self._points, 0.0, self._slope_sigma, late=True)
+        newest = islice(reversed(self._points), _SPREAD_BUCKETS)
+        self._misfit_s = _MISFIT * median(_off_s(line, point) for point in newest)
 
     def sigma_s(self) -> float:
         """Standard error of the line; infinite before the first arrival."""
         if self.line is None:
-            return float("inf")
+            return math.inf
         spread_s = self.spread_s
         if spread_s is None:
             arrivals = self._per_bucket * len(self._points) + (self._bucket.arrivals if self._bucket else 0)
-            return float(np.hypot(_LINK_S, _TYPICAL_JITTER_S / max(arrivals, 1.0)))
-        return float(np.hypot(_LINK_S, spread_s / self._per_bucket))
+            return math.hypot(_LINK_S, self._misfit_s, _TYPICAL_JITTER_S / max(arrivals, 1.0))
+        return math.hypot(_LINK_S, self._misfit_s, spread_s / self._per_bucket)
 
 
 @dataclass(slots=True)

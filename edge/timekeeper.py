@@ -33,7 +33,8 @@ _HOLDOVER_SIGMA_S = 0.005
 _DAY_NS = 86_400 * _S
 _LEAP_SLACK_NS = 5 * _S
 _ASK_EVERY_NS = 10 * _S
-_TIME_ERROR = 5
+_TIME_ERROR, _STA_NANO = 5, 0x2000
+_LEFT_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,35 @@ class ClockStep:
     reason: str
 
 
+class Timex(ctypes.Structure):
+    """The beginning of the kernel's `struct timex`."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),  # to be made good yet: µs, with STA_NANO ns
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_byte * 512),
+    )
+
+
 def host_clock() -> Clock:
-    """Who keeps this computer's clock: "ntp" while the kernel holds it to be synchronised, else "host"."""
+    """Who keeps this computer's clock: as `vouched_by` says, "host" where there is no such kernel."""
     if sys.platform != "linux":
         return "host"
-    state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))  # zeros: read only
-    return "ntp" if 0 <= state < _TIME_ERROR else "host"
+    timex = Timex()  # zeros: read only
+    return vouched_by(ctypes.CDLL(None).adjtimex(ctypes.byref(timex)), timex)
+
+
+def vouched_by(state: int, timex: Timex) -> Clock:
+    """What the kernel says: "ntp" while its clock is synchronised, with less than 10 ms to go, else "host".
+
+    A clock that was far off at the start counts as synchronised at once, while it is still on its way.
+    """
+    left_s = abs(timex.offset) * (1e-9 if timex.status & _STA_NANO else 1e-6)
+    return "ntp" if 0 <= state < _TIME_ERROR and left_s < _LEFT_S else "host"
 
 
 class Timekeeper:
@@ -189,11 +213,12 @@ class Timekeeper:
     def _best(self, device_ns: int, arrival_ns: int | None) -> tuple[Line | None, Clock, float | None]:
         """The better fit at a time, whose clock that is, and its standard error where somebody vouches."""
         marks_sigma_s, arrivals_sigma_s = self._marks.sigma_s(device_ns), self._arrivals.sigma_s()
-        arrivals_sigma_s = math.hypot(arrivals_sigma_s, self._late_ns / _S)
         host = self._host_clock(arrival_ns) if arrival_ns is not None else self._host
         if self._marks.line and (host == "host" or marks_sigma_s <= arrivals_sigma_s):
             return self._marks.line, "gnss", marks_sigma_s
-        return self._arrivals.line, host, arrivals_sigma_s if host == "ntp" else None
+        # One packet that is held up must not bring the marks back for a moment.
+        told_s = math.hypot(arrivals_sigma_s, self._late_ns / _S)
+        return self._arrivals.line, host, told_s if host == "ntp" else None
 
     def _correct(self, line: Line, device_ns: int, rate: float) -> int:
         """Brings the offset nearer to a line, gradually unless it is too far off: how far it was."""

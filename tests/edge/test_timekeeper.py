@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.clock import ArrivalFit, MarkFit
-from edge.timekeeper import ClockStep, Timekeeper, host_clock
+from edge.timekeeper import ClockStep, Timekeeper, Timex, host_clock, vouched_by
 from edge.timeline import Timeline
 from firmware_bridge.packet import Clock, Packet, Stream, TimeMark
 
@@ -138,6 +138,41 @@ def test_the_error_grows_while_no_mark_comes_and_arrivals_take_over_before_it_is
     assert max(clocks["gnss"]) < min(clocks["ntp"]) < 0.01
 
 
+@pytest.mark.parametrize("wander_ppm", [2, 5, 20])
+def test_errors_are_within_what_is_told_while_a_crystal_is_watched_and_for_hours_after(
+    wander_ppm: float,
+) -> None:
+    """Lost at the worst time of day, when the rate changes fastest."""
+    keeper = Timekeeper(lambda: "host")
+    watched, unwatched = [], []
+    for second in range(6 * 3600):
+        device_ns = round(crystal(second, wander_ppm=wander_ppm) * S)
+        mark = TimeMark(device_ns, T0 + second * S, 1e-6) if second < 1200 else None
+        one = Packet(STREAM, device_ns, 100.0, TEN, "device", mark=mark)
+        (packet,) = timed(keeper.feed(one, T0 + second * S + 9 * S // 100))
+        if second > 60:
+            assert packet.sigma_s is not None
+            assert packet.clock == "gnss"
+            shares = watched if second < 1200 else unwatched
+            shares.append(abs(error_s(packet, second)) / packet.sigma_s)
+    assert max(watched) < 2
+    assert max(unwatched) < 1.5
+    assert max(unwatched) > 0.5  # nor is far more told than it is
+
+
+def test_a_packet_that_is_held_up_does_not_bring_back_marks_of_long_ago() -> None:
+    keeper = Timekeeper(lambda: "ntp")
+    items = []
+    for second in range(5 * 3600):
+        device_ns = round(crystal(second, wander_ppm=20) * S)
+        mark = TimeMark(device_ns, T0 + second * S, 1e-6) if second < 600 else None
+        held_s = 0.5 if second % 50 == 25 else 0.0
+        arrival_ns = T0 + round((second + 0.09 + held_s) * S)
+        items += keeper.feed(Packet(STREAM, device_ns, 100.0, TEN, "device", mark=mark), arrival_ns)
+    assert timed(items)[-1].clock == "ntp"
+    assert steps(items) == []
+
+
 def test_a_digitizer_that_restarts_is_believed_at_once() -> None:
     keeper = Timekeeper(lambda: "host")
     for second in range(100):
@@ -176,6 +211,9 @@ def test_utc_that_the_digitizer_sets_anew_is_believed_after_five_marks() -> None
     errors = [error_s(packet, second) for second, packet in enumerate(timed(items))]
     np.testing.assert_allclose(errors[:54], 0, atol=1e-6)
     np.testing.assert_allclose(errors[54:], -1, atol=1e-6)
+    told = [packet.sigma_s or 0.0 for packet in timed(items)]
+    assert min(told[52:54]) > 0.9  # three marks agree that it is not so
+    assert max(told[10:50] + told[54:]) < 1e-5
 
 
 def leap(at_ns: int) -> list[Packet | ClockStep]:
@@ -351,6 +389,40 @@ def test_a_first_small_step_of_ntp_is_followed_within_seconds_and_doubted_until_
     assert min(told[1500:1590]) > 0.4
 
 
+@pytest.mark.parametrize("off_s", [0.08, -0.04])
+@pytest.mark.parametrize("slew", [0.0, 500 * PPM])
+def test_a_clock_of_this_computer_that_moves_by_less_than_a_step_is_told(off_s: float, slew: float) -> None:
+    """At once, or slewed as the kernel does it; the times are to be those of the clock as it is now."""
+    keeper = Timekeeper(lambda: "ntp")
+    rng = np.random.default_rng(5)
+    shares = []
+    for k in range(20_000):
+        t = k / 10
+        moved = min(1.0, (t - 900) * slew / abs(off_s)) if slew else 1.0
+        host_off_s = off_s * moved if t > 900 else 0.0
+        arrival_ns = T0 + round((t + 0.09 + host_off_s + rng.uniform(0, 0.016)) * S)
+        (packet,) = timed(keeper.feed(Packet(STREAM, k * S // 10, 100.0, TEN, "device"), arrival_ns))
+        assert packet.sigma_s is not None
+        if not 900 < t < 970:  # seven of the last twelve ten seconds tell
+            shares.append(abs(error_s(packet, t) - host_off_s) / packet.sigma_s)
+    assert np.mean(np.array(shares) < 1) > 0.68
+    assert np.mean(np.array(shares) < 2) > 0.95
+
+
+def test_arrivals_without_a_clear_lower_edge_say_so() -> None:
+    """Packets seldom come at their quickest, as by a busy radio link: the earliest of ten seconds vary."""
+    keeper = Timekeeper(lambda: "ntp")
+    rng = np.random.default_rng(6)
+    arrival_s, shares = 0.0, []
+    for k in range(36_000):
+        arrival_s = max(arrival_s, k / 10 + 0.09 + rng.gamma(4, 0.02))
+        device = Packet(STREAM, round(crystal(k / 10) * S), 100.0, TEN, "device")
+        (packet,) = timed(keeper.feed(device, T0 + round(arrival_s * S)))
+        assert packet.sigma_s is not None
+        shares.append(abs(error_s(packet, k / 10)) / packet.sigma_s)
+    assert np.mean(np.array(shares[600:]) < 2) > 0.85
+
+
 def test_channels_that_come_one_by_one_share_their_count() -> None:
     keeper = Timekeeper(lambda: "ntp")
     items = []
@@ -413,6 +485,24 @@ def test_no_packet_is_lost_whatever_the_clocks_do(
 
 def test_the_kernel_is_asked_whether_time_is_synchronised() -> None:
     assert host_clock() in ("ntp", "host")
+
+
+@pytest.mark.parametrize(
+    ("state", "offset", "status", "clock"),
+    [
+        (0, 300, 0x1, "ntp"),  # µs
+        (0, -40_000, 0x1, "host"),
+        (0, 3_000_000, 0x2001, "ntp"),  # ns
+        (0, -400_000_000, 0x2001, "host"),
+        (1, 0, 0x11, "ntp"),  # a leap second is due
+        (5, 0, 0x40, "host"),
+        (-1, 0, 0, "host"),
+    ],
+)
+def test_a_clock_that_is_still_being_slewed_is_not_yet_synchronised(
+    state: int, offset: int, status: int, clock: Clock
+) -> None:
+    assert vouched_by(state, Timex(offset=offset, status=status)) == clock
 
 
 def test_fits_without_data_know_nothing() -> None:
