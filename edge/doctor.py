@@ -30,7 +30,7 @@ done first, 2 if the line cannot be opened.
 _FULL_LINE = 0.9
 _DAMAGED_SHARE = 0.01
 _RATE_TOLERANCE = 5e-3
-_CLOCK_OFF_S = 1.0
+_CLOCK_OFF_S = 0.5
 _CLOCK_WORDS: dict[Clock | None, str] = {
     "device": "the digitizer's own, without UTC",
     "gnss": "UTC from GNSS",

@@ -7,6 +7,7 @@ from statistics import median
 
 from edge.bank import Bank
 from edge.block import Block
+from edge.clock_watch import ClockWatch
 from edge.components import component_slots, that_go_together
 from edge.first_motion import Polariser
 from edge.flat import FlatWatch
@@ -24,6 +25,8 @@ LIVE_LAG_S = 5.0
 ALIKE = 1.1
 """Channels whose sensitivities differ by a larger factor share no unit of amplitude."""
 SILENCE_S = 10
+COMPARE_S = 10
+"""How often clocks are compared."""
 
 
 @dataclass(slots=True)
@@ -72,6 +75,8 @@ class Station:
         self._chains: dict[str, _Chain] = {}
         self._heard_ns: dict[str, int] = {}  # last arrival of each instrument that is not silent
         self._told: set[str] = set()
+        self._watches: dict[str, ClockWatch] = {}
+        self._compared_ns = 0
 
     def feed(self, packet: Packet, arrival_ns: int | None = None) -> list[Pick]:
         """The picks that this packet settles: `take` and `run`."""
@@ -98,7 +103,13 @@ class Station:
             self._skip(key, error)
 
     def rest(self, now_ns: int) -> list[Pick]:
-        """As time passes: ends the segments of instruments silent for 10 s, as their data may never go on."""
+        """As time passes: ends the segments of instruments silent for 10 s, as their data may never go on;
+        tells of UTC that cannot be true."""
+        if abs(now_ns - self._compared_ns) > COMPARE_S * NS:
+            self._compared_ns = now_ns
+            for key, keeper in self._keepers.items():
+                for text in self._watches.setdefault(key, ClockWatch()).feed(keeper.ahead_s):
+                    self._report(f"{key}: {text}")
         for key, heard_ns in list(self._heard_ns.items()):
             if now_ns < heard_ns:  # the clock was set back
                 self._heard_ns[key] = now_ns

@@ -98,6 +98,7 @@ class Timekeeper:
         self._due_ns: dict[tuple[str, ...], int] = {}  # UTC at which each kind of packet is due
         self._by_wire: bool | None = None  # whether the last packet brought its UTC
         self._arrival_ns: int | None = None  # of the last packet
+        self._last: Packet | ClockStep | None = None  # of what was settled last
         self._leap_ns = 0
         self._held: deque[tuple[Packet, int]] = deque()
         self._meter = RateMeter()
@@ -141,7 +142,19 @@ class Timekeeper:
             self._held.append((packet, arrival_ns))
             out = self._settled(ended=False)
         self._arrival_ns = arrival_ns
+        self._last = out[-1] if out else self._last
         return out
+
+    @property
+    def ahead_s(self) -> float | None:
+        """How long after its arrival the newest packet ended by its own UTC; None unless NTP keeps the
+        clock by which it arrived."""
+        last, arrival_ns = self._last, self._arrival_ns
+        if not isinstance(last, Packet) or last.start_ns is None or last.rate is None or arrival_ns is None:
+            return None
+        if self._host_clock(arrival_ns) != "ntp":
+            return None
+        return (last.start_ns + _until_last_ns(last, last.rate) - arrival_ns) / _S
 
     def flush(self) -> list[Packet | ClockStep]:
         """End of data, or a silent line: what still waits, as well as it can be timed."""
@@ -174,7 +187,7 @@ class Timekeeper:
         out: list[Packet | ClockStep] = []
         channels = packet.stream.channels
         if self._by_wire:
-            self._hold_over(device_ns, self._due_ns.get(channels), arrival_ns)
+            self._hold_over(device_ns, self._due_ns.get(channels), arrival_ns, _span_ns(packet, rate))
         elif self._newest_ns is not None and device_ns < self._newest_ns - _REBOOT_NS:
             self._begin(_RATE_SIGMA)
             out.append(ClockStep("the digitizer's clock began anew"))
@@ -199,14 +212,19 @@ class Timekeeper:
         out.append(replace(packet, start_ns=start_ns, rate=rate, clock=clock, mark=None, sigma_s=sigma_s))
         return out
 
-    def _hold_over(self, device_ns: int, due_ns: int | None, arrival_ns: int | None) -> None:
-        """From UTC on the wire to the digitizer's own clock: the packet that follows at once is due then."""
+    def _hold_over(self, device_ns: int, due_ns: int | None, arrival_ns: int | None, span_ns: int) -> None:
+        """From UTC on the wire to the digitizer's own clock: the packet that follows at once is due then.
+
+        `span_ns`: its length. If it comes later by half of it, others may be missing before it.
+        """
         self._begin(_RATE_SIGMA)
         before_ns = self._arrival_ns
         if due_ns is None or arrival_ns is None or before_ns is None:
             return
         if abs(arrival_ns - before_ns) < 2 * _BREAK_NS:
-            mark = TimeMark(device_ns, due_ns, _HOLDOVER_SIGMA_S)
+            late_ns = arrival_ns - before_ns - span_ns
+            missing_s = late_ns / _S if late_ns > span_ns / 2 else 0.0
+            mark = TimeMark(device_ns, due_ns, math.hypot(_HOLDOVER_SIGMA_S, missing_s))
             self._marks.feed(mark)
             self._marks.feed(mark)
 

@@ -245,7 +245,9 @@ def test_a_digitizer_that_says_only_at_times_that_it_has_a_fix_knows_utc() -> No
     assert problems(examine([*before, *list(arrivals(seconds=9))[30:]], 10), host="host") == []
 
 
-@pytest.mark.parametrize(("late_s", "said"), [(2 * 3600.0, "-7200.0"), (-3600.0, "+3600.0"), (-1.5, "+1.5")])
+@pytest.mark.parametrize(
+    ("late_s", "said"), [(2 * 3600.0, "-7200.0"), (-3600.0, "+3600.0"), (-1.5, "+1.5"), (-1.0, "+1.0")]
+)
 def test_utc_that_is_off_is_told_where_this_computer_knows_better(late_s: float, said: str) -> None:
     heard = examine(arrivals(late_s=late_s), 10)
     (line,) = problems(heard)

@@ -1,6 +1,7 @@
 """The chain of each instrument: what an operator is told, and that no instrument disturbs another."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise, permutations
 
 import numpy as np
@@ -12,6 +13,7 @@ from edge.block import Block
 from edge.flat import FLAT_S, FlatWatch
 from edge.pick import NS, Pick
 from edge.station import Station
+from edge.timekeeper import Timekeeper
 from firmware_bridge.packet import Packet, Stream, TimeMark
 from firmware_bridge.synthetic import synthetic_earthquake
 
@@ -88,6 +90,42 @@ def test_an_instrument_that_changes_to_an_impossible_rate_gives_its_last_picks_a
     assert p_after_s(picks)[0] == pytest.approx(20.0, abs=0.2)
     assert len(lines) == 1
     assert station.flush() == []
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "said"),
+    [(3600.0, "+3599.9"), (-18_000.0, "-18000.1"), (1.0, "+0.9"), (0.2, None), (-30, None)],
+)
+def test_a_clock_that_cannot_be_true_is_told_and_when_it_is_right_again(network, monkeypatch, ahead_s, said):
+    """Local time for UTC, or marks of the wrong second."""
+    monkeypatch.setattr("edge.station.Timekeeper", partial(Timekeeper, lambda: "ntp"))
+    lines = []
+    station = Station(network, network.card.thresholds, lines.append)
+    for second in range(120):
+        off_ns = round(ahead_s * NS) if second < 60 else 0
+        at_ns = START_NS + second * NS
+        packet = packets(QUAKE.samples[second * 100 % 6000 :][:100])[0]
+        station.take(replace(packet, start_ns=at_ns + off_ns), at_ns + round(1.05 * NS))
+        station.rest(at_ns + round(1.05 * NS))
+    told = [line for line in lines if "digitizer's clock" in line]
+    if said is None:
+        assert told == []
+    else:
+        was_off, is_right = told
+        assert was_off.startswith(f"XX.TEST.00.HH: the digitizer's clock is off by {said} s, or NTP is")
+        assert is_right == "XX.TEST.00.HH: the digitizer's clock is right again"
+
+
+def test_data_that_were_held_up_are_no_clock_that_is_off(network, monkeypatch):
+    monkeypatch.setattr("edge.station.Timekeeper", partial(Timekeeper, lambda: "ntp"))
+    lines = []
+    station = Station(network, network.card.thresholds, lines.append)
+    for second in range(120):  # what waited for ten minutes comes at five times the speed
+        at_ns = START_NS + second * NS // 5 + 600 * NS
+        (packet,) = packets(QUAKE.samples[second * 100 % 6000 :][:100])
+        station.take(replace(packet, start_ns=START_NS + second * NS), at_ns)
+        station.rest(at_ns)
+    assert [line for line in lines if "clock" in line] == []
 
 
 def test_an_instrument_that_sends_other_channels_is_picked_on_and_told_once(run):

@@ -346,6 +346,41 @@ def test_a_digitizer_that_loses_its_fix_goes_on_from_its_last_utc(host_off_s: in
     assert 0.004 < sigmas[0] < sigmas[-1] < 0.02
 
 
+def test_samples_that_are_lost_as_the_fix_is_are_in_the_error() -> None:
+    """Nothing tells how many: a clock that counts from the start of the digitizer takes over."""
+    keeper = Timekeeper(lambda: "host")
+    for k in range(1800):
+        if 600 <= k < 615:
+            continue
+        start_ns = T0 + k * S // 10 if k < 600 else (k - 100) * S // 10
+        one = Packet(STREAM, start_ns, 100.0, TEN, "gnss" if k < 600 else "device")
+        (packet,) = timed(keeper.feed(one, T0 + k * S // 10 + 9 * S // 100))
+        if k >= 600:
+            assert packet.sigma_s is not None
+            assert abs(error_s(packet, k / 10)) < packet.sigma_s
+
+
+@pytest.mark.parametrize("ahead_s", [0.0, 1.0, -7200.0])
+@pytest.mark.parametrize("marks", [True, False])
+def test_how_far_utc_is_ahead_of_this_computers_is_known(ahead_s: float, marks: bool) -> None:
+    keeper = Timekeeper(lambda: "ntp")
+    assert keeper.ahead_s is None
+    for second in range(5):
+        utc_ns = T0 + round((second + ahead_s) * S)
+        mark = TimeMark(second * S, utc_ns, 1e-6)
+        device = Packet(STREAM, second * S, 100.0, TEN, "device", mark=mark)
+        keeper.feed(
+            device if marks else Packet(STREAM, utc_ns, 100.0, TEN, "gnss"), T0 + second * S + S // 10
+        )
+    assert keeper.ahead_s == pytest.approx(ahead_s - 0.01)
+
+
+def test_a_computer_that_nobody_keeps_contradicts_no_utc() -> None:
+    keeper = Timekeeper(lambda: "host")
+    keeper.feed(Packet(STREAM, T0, 100.0, TEN, "gnss"), T0 + 3600 * S)
+    assert keeper.ahead_s is None
+
+
 def test_a_device_that_counts_from_anew_after_a_silence_is_not_taken_for_the_old_clock() -> None:
     keeper = Timekeeper(lambda: "ntp")
     for second in range(100):
