@@ -35,6 +35,8 @@ _LEAP_SLACK_NS = 5 * _S
 _ASK_EVERY_NS = 10 * _S
 _TIME_ERROR, _STA_NANO = 5, 0x2000
 _LEFT_S = 0.01
+_MOST_ERROR_US = 2_000_000
+"""The kernel's worst case grows by 0.5 ms a second: after an hour without NTP it is past this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,12 @@ def host_clock() -> Clock:
 def vouched_by(state: int, timex: Timex) -> Clock:
     """What the kernel says: "ntp" while its clock is synchronised, with less than 10 ms to go, else "host".
 
-    A clock that was far off at the start counts as synchronised at once, while it is still on its way.
+    To the kernel a clock that was far off at the start is synchronised while it is still on its way, and for
+    nine hours after NTP was last heard.
     """
     left_s = abs(timex.offset) * (1e-9 if timex.status & _STA_NANO else 1e-6)
-    return "ntp" if 0 <= state < _TIME_ERROR and left_s < _LEFT_S else "host"
+    synchronised = 0 <= state < _TIME_ERROR and timex.maxerror < _MOST_ERROR_US
+    return "ntp" if synchronised and left_s < _LEFT_S else "host"
 
 
 class Timekeeper:

@@ -540,6 +540,13 @@ def test_a_clock_that_is_still_being_slewed_is_not_yet_synchronised(
     assert vouched_by(state, Timex(offset=offset, status=status)) == clock
 
 
+@pytest.mark.parametrize(("unheard_s", "clock"), [(0, "ntp"), (2048, "ntp"), (4 * 3600, "host")])
+def test_a_clock_of_which_ntp_has_not_heard_for_hours_is_not_vouched_for(
+    unheard_s: int, clock: Clock
+) -> None:
+    assert vouched_by(0, Timex(maxerror=unheard_s * 500 + 50_000)) == clock
+
+
 def test_fits_without_data_know_nothing() -> None:
     assert MarkFit().sigma_s(0) == float("inf")
     assert ArrivalFit(50e-6).sigma_s() == float("inf")
