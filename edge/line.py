@@ -16,6 +16,7 @@ from firmware_bridge.protocols import PROTOCOLS
 from firmware_bridge.wire import Declared
 
 _ANY_BAUD = 115_200
+_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Arrived:
     """What one step of a line brought.
 
     `arrival_ns`: UTC nanoseconds of this computer. `n_bytes`: as many came. `packets`: each with the time at
-    which its last byte would have come if bytes took no time on the line.
+    which its last byte would have come if bytes took no time on the line, nor waited for those of the next.
     """
 
     arrival_ns: int
@@ -69,16 +70,39 @@ class Line:
                 self._report(f"{self._name}: {self.detector.events.popleft()}")
             self._source.baud = self.detector.baud
             sent = [(at_ns - self._on_the_line_ns(packet), packet) for at_ns, packet in packets]
+            if len(sent) > 1:
+                sent = held_back(sent)
             yield Arrived(arrival_ns, len(data), self._reorder.feed(arrival_ns, sent))
         yield Arrived(arrival_ns, 0, self._reorder.flush())
 
     def _on_the_line_ns(self, packet: Packet) -> int:
         # 8N1: ten bits a byte.
-        return round(packet.wire_bytes * 10 * 1_000_000_000 / self._source.bits_per_s)
+        return round(packet.wire_bytes * 10 * _NS / self._source.bits_per_s)
 
     def summary(self) -> str:
         """One line of what the decoder has met."""
         return self.detector.stats.summary()
+
+
+def held_back(packets: list[tuple[int, Packet]]) -> list[tuple[int, Packet]]:
+    """Packets that came together, as while their rate was found out, with the times at which each could have
+    come: none of them later than the one behind it, less the time which that one lasts."""
+    out = packets[-1:]
+    for at_ns, packet in packets[-2::-1]:
+        behind_ns, behind = out[-1]
+        if _is_behind(behind, packet):
+            at_ns = min(at_ns, behind_ns - round(len(behind.samples) * _NS / (behind.rate or 1.0)))
+        out.append((at_ns, packet))
+    return out[::-1]
+
+
+def _is_behind(packet: Packet, before: Packet) -> bool:
+    if packet.rate is None or packet.rate != before.rate or packet.stream != before.stream:
+        return False
+    if packet.start_ns is None or before.start_ns is None:
+        return packet.start_ns is before.start_ns
+    end_ns = before.start_ns + len(before.samples) * _NS / packet.rate
+    return abs(packet.start_ns - end_ns) < _NS / packet.rate
 
 
 def add_line_arguments(parser: argparse.ArgumentParser, source: argparse._MutuallyExclusiveGroup) -> None:

@@ -10,9 +10,11 @@ import pytest
 
 from edge.line import Arrived, Line, add_line_arguments, declared
 from edge.source import DeviceError
+from edge.timekeeper import Timekeeper
 from firmware_bridge.anyshake import Encoder
 from firmware_bridge.detect import Detector
 from firmware_bridge.packet import Packet
+from firmware_bridge.simulator import protocol_named
 from firmware_bridge.wire import Declared
 
 S = 1_000_000_000
@@ -72,6 +74,30 @@ def test_the_time_that_bytes_take_on_a_serial_line_is_taken_off(baud: int) -> No
         assert one.wire_bytes == PACKET_BYTES
         on_the_line_s = (T0 + round((1.0 + k * PACKET_S) * S) - sent_ns) / S
         assert on_the_line_s == pytest.approx(PACKET_BYTES * 10 / baud, abs=1e-8)
+
+
+def test_a_digitizer_whose_columns_and_rate_are_found_out_first_is_timed_rightly_from_its_first_sample() -> (
+    None
+):
+    """Plain lines: the packets of 64 of them come together, but were not all sampled just now."""
+    encoder = protocol_named("lines").encoder(100.0)
+    ground = np.random.default_rng(0).integers(-999, 999, (60, 10, 3)).astype(np.int32)
+    sent = [(k / 10 + 0.1, encoder.encode(7 * S + k * S // 10, samples)) for k, samples in enumerate(ground)]
+    steps, _, _ = heard(Script(sent, baud=None), Detector(Declared(), "lines", serial=False))
+    assert max(len(step.packets) for step in steps) >= 6
+    keeper = Timekeeper(lambda: "ntp")
+    items = [item for sent_ns, one in packets(steps) for item in keeper.feed(one, sent_ns)]
+    errors_s = [(item.start_ns - T0) / S - k / 10 for k, item in enumerate(items) if isinstance(item, Packet)]
+    assert len(errors_s) == len(items) >= 59  # and no step
+    np.testing.assert_allclose(
+        errors_s, 0.01, atol=1e-3
+    )  # its last sample is 10 ms old when a packet is sent
+
+
+def test_a_packet_that_came_with_one_that_does_not_follow_it_keeps_its_time() -> None:
+    source = Script([(1.0, packet(0) + packet(1) + packet(5) + packet(5))], baud=None)
+    steps, _, _ = heard(source, Detector(Declared(), "anyshake3", serial=False))
+    assert sorted(sent_ns - T0 for sent_ns, _ in packets(steps)) == [S - S // 10, S, S, S]
 
 
 def test_datagrams_take_no_time() -> None:
