@@ -102,7 +102,7 @@ class Timekeeper:
         self._due_ns: dict[tuple[str, ...], int] = {}  # UTC at which each kind of packet is due
         self._by_wire: bool | None = None  # whether the last packet brought its UTC
         self._arrival_ns: int | None = None  # of the last packet
-        self._last: Packet | ClockStep | None = None  # of what was settled last
+        self._out: list[Packet | ClockStep] = []  # what was settled with it
         self._leap_ns = 0
         self._held: deque[tuple[Packet, int]] = deque()
         self._meter = RateMeter()
@@ -146,14 +146,14 @@ class Timekeeper:
             self._held.append((packet, arrival_ns))
             out = self._settled(ended=False)
         self._arrival_ns = arrival_ns
-        self._last = out[-1] if out else self._last
+        self._out = out
         return out
 
     @property
     def ahead_s(self) -> float | None:
         """How long after its arrival the newest packet ended by its own UTC; None unless NTP keeps the
         clock by which it arrived."""
-        last, arrival_ns = self._last, self._arrival_ns
+        last, arrival_ns = self._out[-1] if self._out else None, self._arrival_ns
         if not isinstance(last, Packet) or last.start_ns is None or last.rate is None or arrival_ns is None:
             return None
         if self._host_clock(arrival_ns) != "ntp":
