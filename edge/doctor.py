@@ -12,10 +12,10 @@ from statistics import median
 import numpy as np
 from tqdm import tqdm
 
+from edge.host_clock import host_clock
 from edge.line import Arrived, Line, add_line_arguments
 from edge.resample import check_rate
 from edge.source import DeviceError
-from edge.timekeeper import host_clock
 from firmware_bridge.packet import Clock, Packet
 from firmware_bridge.protocols import Protocol
 from firmware_bridge.stats import DecoderStats

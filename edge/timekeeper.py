@@ -1,13 +1,12 @@
 """UTC for packets whose wire does not carry it: the time, its clock and its error, and the sample rate."""
 
-import ctypes
 import math
-import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from edge.clock import ArrivalFit, Line, MarkFit
+from edge.host_clock import host_clock
 from edge.rate import RateMeter
 from firmware_bridge.packet import Clock, Packet, TimeMark
 
@@ -33,10 +32,6 @@ _HOLDOVER_SIGMA_S = 0.005
 _DAY_NS = 86_400 * _S
 _LEAP_SLACK_NS = 5 * _S
 _ASK_EVERY_NS = 10 * _S
-_TIME_ERROR, _STA_NANO = 5, 0x2000
-_LEFT_S = 0.01
-_MOST_ERROR_US = 2_000_000
-"""The kernel's worst case grows by 0.5 ms a second: after an hour without NTP it is past this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,39 +39,6 @@ class ClockStep:
     """Time was set anew here: what follows does not connect to what came before. `reason`: for people."""
 
     reason: str
-
-
-class Timex(ctypes.Structure):
-    """The beginning of the kernel's `struct timex`."""
-
-    _fields_ = (
-        ("modes", ctypes.c_uint),
-        ("offset", ctypes.c_long),  # to be made good yet: µs, with STA_NANO ns
-        ("freq", ctypes.c_long),
-        ("maxerror", ctypes.c_long),
-        ("esterror", ctypes.c_long),
-        ("status", ctypes.c_int),
-        ("rest", ctypes.c_byte * 512),
-    )
-
-
-def host_clock() -> Clock:
-    """Who keeps this computer's clock: as `vouched_by` says, "host" where there is no such kernel."""
-    if sys.platform != "linux":
-        return "host"
-    timex = Timex()  # zeros: read only
-    return vouched_by(ctypes.CDLL(None).adjtimex(ctypes.byref(timex)), timex)
-
-
-def vouched_by(state: int, timex: Timex) -> Clock:
-    """What the kernel says: "ntp" while its clock is synchronised, with less than 10 ms to go, else "host".
-
-    To the kernel a clock that was far off at the start is synchronised while it is still on its way, and for
-    nine hours after NTP was last heard.
-    """
-    left_s = abs(timex.offset) * (1e-9 if timex.status & _STA_NANO else 1e-6)
-    synchronised = 0 <= state < _TIME_ERROR and timex.maxerror < _MOST_ERROR_US
-    return "ntp" if synchronised and left_s < _LEFT_S else "host"
 
 
 class Timekeeper:

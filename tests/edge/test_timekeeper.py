@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.clock import ArrivalFit, MarkFit
-from edge.timekeeper import ClockStep, Timekeeper, Timex, host_clock, vouched_by
+from edge.host_clock import Timex, host_clock, vouched_by
+from edge.timekeeper import ClockStep, Timekeeper
 from edge.timeline import Timeline
 from firmware_bridge.packet import Clock, Packet, Stream, TimeMark
 
