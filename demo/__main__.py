@@ -138,7 +138,7 @@ def main() -> int:
     chosen = record()
     seconds = len(chosen.samples) / chosen.rate
     print(f"{chosen.station}: {chosen.title}, {seconds:.0f} s at {chosen.rate} Hz, replayed in real time")
-    print("To a computer whose clock NTP keeps that is years late, which edge-pick will say.")
+    print("The record is old: where NTP keeps the time, edge-pick says that the digitizer's clock is off.")
     OUT.mkdir(exist_ok=True)
     picks = pick(chosen)
     (OUT / "picks.jsonl").write_text("".join(one.to_json() + "\n" for one in picks))
