@@ -52,7 +52,8 @@ class PseudoTerminal:
         """Return when a reader is there and has thrown away what it found, or has not for a while."""
         self._settled = self._settled and self._has_reader()
         while not self._has_reader() and not stop.is_set():
-            self._was_emptied()  # by one that has left
+            # By one that has left, or by one that has come since it was looked for.
+            self._settled = self._was_emptied() and self._has_reader()
             stop.wait(_POLL_S)
         patience_ends = time.monotonic() + _SETTLE_S
         while not (self._settled or stop.is_set()):

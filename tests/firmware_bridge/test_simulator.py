@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from firmware_bridge.faults import Jump
 from firmware_bridge.packet import Packet
 from firmware_bridge.protocols import PROTOCOLS, Protocol, protocol_named
+from firmware_bridge.pseudo_terminal import PseudoTerminal
 from firmware_bridge.record import read_record
 from firmware_bridge.simulator import (
     PtyDigitizer,
@@ -217,6 +218,38 @@ def test_a_reader_that_is_slow_to_throw_away_what_it_finds_loses_nothing() -> No
         assert select.select([reader], [], [], BOUND_S)[0]
         assert os.read(reader, 100) == b"packet"
         os.close(reader)
+
+
+class SeenLate(PseudoTerminal):
+    """Its reader opens it, and throws away what it finds, right after it was looked for in vain."""
+
+    reader: int | None = None
+
+    def _has_reader(self) -> bool:
+        there = super()._has_reader()
+        if not there:
+            self.reader = os.open(self.name, os.O_RDWR | os.O_NOCTTY)
+            termios.tcflush(self.reader, termios.TCIFLUSH)
+        return there
+
+
+class Counted(threading.Event):
+    """Counts how often it was waited for."""
+
+    waits = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits += 1
+        return super().wait(timeout)
+
+
+def test_a_reader_that_opens_just_after_it_was_looked_for_is_not_waited_for_again() -> None:
+    terminal, stop = SeenLate(), Counted()
+    terminal.await_reader(stop)
+    assert terminal.reader is not None
+    os.close(terminal.reader)
+    terminal.close()
+    assert stop.waits == 1
 
 
 def test_nothing_is_sent_before_a_reader_opens() -> None:
