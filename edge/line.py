@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
+from edge.pick import NS
 from edge.reorder import Reorder
 from edge.resample import check_rate
 from edge.source import LineWatch, SerialSource, Source, UdpSource
@@ -16,7 +17,6 @@ from firmware_bridge.protocols import PROTOCOLS
 from firmware_bridge.wire import Declared
 
 _ANY_BAUD = 115_200
-_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Line:
 
     def _on_the_line_ns(self, packet: Packet) -> int:
         # 8N1: ten bits a byte.
-        return round(packet.wire_bytes * 10 * _NS / self._source.bits_per_s)
+        return round(packet.wire_bytes * 10 * NS / self._source.bits_per_s)
 
     def summary(self) -> str:
         """One line of what the decoder has met."""
@@ -91,7 +91,7 @@ def held_back(packets: list[tuple[int, Packet]]) -> list[tuple[int, Packet]]:
     for at_ns, packet in packets[-2::-1]:
         behind_ns, behind = out[-1]
         if _is_behind(behind, packet):
-            at_ns = min(at_ns, behind_ns - round(len(behind.samples) * _NS / (behind.rate or 1.0)))
+            at_ns = min(at_ns, behind_ns - round(len(behind.samples) * NS / (behind.rate or 1.0)))
         out.append((at_ns, packet))
     return out[::-1]
 
@@ -101,8 +101,8 @@ def _is_behind(packet: Packet, before: Packet) -> bool:
         return False
     if packet.start_ns is None or before.start_ns is None:
         return packet.start_ns is before.start_ns
-    end_ns = before.start_ns + len(before.samples) * _NS / packet.rate
-    return abs(packet.start_ns - end_ns) < _NS / packet.rate
+    end_ns = before.start_ns + len(before.samples) * NS / packet.rate
+    return abs(packet.start_ns - end_ns) < NS / packet.rate
 
 
 def add_line_arguments(parser: argparse.ArgumentParser, source: argparse._MutuallyExclusiveGroup) -> None:

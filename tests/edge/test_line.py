@@ -14,7 +14,7 @@ from edge.timekeeper import Timekeeper
 from firmware_bridge.anyshake import Encoder
 from firmware_bridge.detect import Detector
 from firmware_bridge.packet import Packet
-from firmware_bridge.simulator import protocol_named
+from firmware_bridge.protocols import protocol_named
 from firmware_bridge.wire import Declared
 
 S = 1_000_000_000
