@@ -9,7 +9,7 @@ from pathlib import Path
 from edge.card import Card
 
 PROJECT = "edge-pick"
-ROOMS = ("edge", "firmware_bridge", "zoo", "convert", "benchmarks")
+ROOMS = ("edge", "firmware_bridge", "zoo", "convert", "collect", "benchmarks")
 _BLOCK = 512
 
 
